@@ -27,6 +27,7 @@ class MachineSpec:
         inet_down: Mbps from the internet to the machine.
         inet_up: Mbps from the machine to the internet.
         container_api_key: the instance-scoped key that the container sees as CONTAINER_API_KEY.
+        faults: what is broken: `dead_ssh` (ports are mapped, nothing answers), `disk_full`.
     """
 
     contract_id: int
@@ -45,6 +46,7 @@ class MachineSpec:
     inet_down: float
     inet_up: float
     container_api_key: str = field(repr=False)
+    faults: frozenset[str] = frozenset()
 
 
 @dataclass
