@@ -1,0 +1,131 @@
+"""Every error that fragua raises on purpose.
+
+    FraguaError
+    ├── SpecError               a job file or an override is wrong
+    ├── VastError
+    │   ├── ApiError            Vast.ai answered with an error
+    │   │   ├── Unauthorized    the key is missing, unknown, revoked or lacks a scope
+    │   │   ├── RateLimited     asked too often, and waiting did not help
+    │   │   ├── OfferGone       the offer was taken between search and rent
+    │   │   └── NotFound        no such instance or key
+    │   ├── ReplyLost           a call may or may not have had its effect
+    │   ├── NoOffer             nothing on the market fits the job
+    │   └── ProvisioningError   machines were rented, none became usable
+    └── RemoteError
+        ├── Unreachable         no SSH answer within the limit
+        ├── AccessDenied        SSH answers but refuses the key
+        ├── HostKeyChanged      the machine is not the one that was pinned
+        ├── CommandFailed       a command on the machine failed
+        ├── TransferFailed      a file did not arrive whole
+        └── TrainingFailed      the trainer stopped, or made nothing
+
+Each message says what is wrong, where, and what to do; one that may leave something billing names the
+instance and says whether it was destroyed.
+"""
+
+from __future__ import annotations
+
+
+class FraguaError(Exception):
+    """The root: anything a person can act on. Shown without a traceback."""
+
+
+class SpecError(FraguaError):
+    """A job file or an override is wrong. The message has one line a problem, with file, line and field."""
+
+
+class VastError(FraguaError):
+    """Something about Vast.ai."""
+
+
+class ApiError(VastError):
+    """Vast.ai refused a call.
+
+    Attributes:
+        status: HTTP status; 200 where the body said `success: false`.
+        code: the body's `error`, or an empty string.
+    """
+
+    def __init__(self, call: str, status: int, code: str, message: str) -> None:
+        """Describe the `call` (method and path, never the query or the key) and its answer."""
+        super().__init__(f"Vast.ai refused {call}: {status} {code} {message}".replace("  ", " ").strip())
+        self.status = status
+        self.code = code
+
+
+class Unauthorized(ApiError):
+    """The API key is missing, unknown, revoked, or lacks a scope."""
+
+    def __init__(self, call: str, status: int, code: str, message: str) -> None:
+        """Add the remedy to the API's own words."""
+        super().__init__(
+            call,
+            status,
+            code,
+            f"{message}. The API key is unknown, revoked or lacks a permission: set it with "
+            "`pulumi config set --secret vast:apiKey KEY` or VAST_API_KEY, and look at its permissions "
+            "in Vast.ai's account page. Nothing was changed; what was rented before still bills.",
+        )
+
+
+class RateLimited(ApiError):
+    """Vast.ai kept answering 429 through all retries."""
+
+
+class OfferGone(ApiError):
+    """The offer cannot be rented any more: take the next."""
+
+
+class NotFound(ApiError):
+    """The instance or key does not exist (which is success when it was to be removed)."""
+
+
+class ReplyLost(VastError):
+    """The connection broke or timed out after a call was sent: it may have had its effect."""
+
+
+class NoOffer(VastError):
+    """No offer fits. The message counts what each constraint excluded."""
+
+
+class ProvisioningError(VastError):
+    """Machines were rented but none became usable; the message lists each and its end."""
+
+
+class RemoteError(FraguaError):
+    """Something about a machine over SSH."""
+
+
+class Unreachable(RemoteError):
+    """The machine did not answer SSH within the limit."""
+
+
+class AccessDenied(RemoteError):
+    """The machine's sshd answered and refused the stack's key."""
+
+
+class HostKeyChanged(RemoteError):
+    """The machine showed another host key than the pinned one: nothing was sent to it."""
+
+
+class CommandFailed(RemoteError):
+    """A command failed.
+
+    Attributes:
+        exit_code: its exit status.
+        output: the tail of what it printed.
+    """
+
+    def __init__(self, what: str, exit_code: int, output: str) -> None:
+        """Describe `what` was tried in words; scripts and secrets are never quoted."""
+        super().__init__(f"{what} failed with exit code {exit_code}: {output.strip()[-2000:]}")
+        self.exit_code = exit_code
+        self.output = output
+
+
+class TransferFailed(RemoteError):
+    """A file did not arrive whole."""
+
+
+class TrainingFailed(RemoteError):
+    """The trainer exited with an error, or exited 0 and made nothing."""

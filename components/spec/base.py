@@ -1,0 +1,44 @@
+"""The ground of every model in a job file: frozen, no unknown keys, units that cannot slip."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Spec(BaseModel):
+    """A piece of a job file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _SECONDS[match[2]]
+    raise ValueError("write a duration with its unit, such as 90s, 15m or 2h")
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(gt=0, json_schema_extra={"type": "string", "pattern": r"^\d+(\.\d+)?\s*(s|m|h)$"}),
+]
+"""Seconds, written with a unit: `90s`, `15m`, `2h`."""
+
+
+def _gigabytes(value: object) -> object:
+    if isinstance(value, int | float) and value >= 8192:  # noqa: PLR2004 - no rented disk or GPU is that large
+        raise ValueError(f"{value} looks like MiB, but this field is in GB: write {value / 1024:g}")
+    return value
+
+
+Gigabytes = Annotated[float, BeforeValidator(_gigabytes), Field(gt=0)]
+"""Decimal GB; a number that can only be MiB is refused."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A file's SHA-256 in lower-case hex."""

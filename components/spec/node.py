@@ -1,0 +1,104 @@
+"""What to rent: the `node:` part of every job file."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from components.spec import gpus
+from components.spec.base import Duration, Gigabytes, Spec
+
+
+def _known_gpu(name: str) -> str:
+    spelled = name.replace("_", " ")
+    if spelled in gpus.known():
+        return spelled
+    near = get_close_matches(spelled, gpus.known(), n=1, cutoff=0.75)
+    if near:
+        raise ValueError(f"Vast.ai lists no GPU named {name!r}; did you mean {near[0]!r}?")
+    return spelled
+
+
+GpuName = Annotated[str, AfterValidator(_known_gpu)]
+
+
+class Gpu(Spec):
+    """The GPUs that the job needs."""
+
+    models: Annotated[tuple[GpuName, ...], Field(min_length=1)]
+    """Vast.ai's names, such as `RTX 4090`, or a family, such as `A100`."""
+    count: Annotated[int, Field(ge=1, le=16)] = 1
+    """GPUs in the machine."""
+    vram: Gigabytes | None = None
+    """Least GB per GPU."""
+    cuda: Annotated[float, Field(ge=11, le=20)] = 12.4
+    """Least CUDA version that the host's driver supports; 12.4 is what torch 2.6 is built for."""
+
+    @model_validator(mode="after")
+    def _vram_exists(self) -> Self:
+        sizes = [size for model in self.models for name in gpus.names(model) for size in gpus.VRAM.get(name, ())]
+        if self.vram is not None and sizes and max(sizes) < self.vram:
+            raise ValueError(
+                f"no {' or '.join(self.models)} has {self.vram:g} GB of VRAM; the largest has {max(sizes)} GB"
+            )
+        return self
+
+
+class Internet(Spec):
+    """Least bandwidth in Mbps."""
+
+    down: Annotated[float, Field(ge=0)] = 100
+    """Mbps from the internet to the machine."""
+    up: Annotated[float, Field(ge=0)] = 50
+    """Mbps from the machine to the internet."""
+
+
+class Limits(Spec):
+    """How long to wait, and how often to try again."""
+
+    boot: Duration = 1200
+    """From renting until the machine runs; a container may load for ever."""
+    ssh: Duration = 300
+    """From running until SSH accepts the stack's key."""
+    attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """Machines to try for each node before giving up."""
+
+
+class Node(Spec):
+    """A machine on Vast.ai's market, and the conditions on which it is rented."""
+
+    gpu: Gpu
+    image: Annotated[str, Field(min_length=1, max_length=1024)]
+    """Docker image."""
+    disk: Annotated[Gigabytes, Field(ge=8)]
+    """GB of container disk; cannot be changed after renting."""
+    cpu: Annotated[int, Field(ge=1)] = 2
+    """Least CPU cores."""
+    ram: Gigabytes = 16
+    """Least GB of system memory."""
+    internet: Internet = Internet()
+    max_price: Annotated[float, Field(gt=0, le=128)]
+    """Most $/h for GPU and disk together; dearer offers are never rented."""
+    bid: Annotated[float, Field(ge=0.001, le=128)] | None = None
+    """$/h for the whole machine; makes it interruptible. Left out: on-demand."""
+    reliability: Annotated[float, Field(ge=0, le=1)] = 0.95
+    """Least share of time that the host was up, as Vast.ai measures it."""
+    verified: bool = True
+    """Only hosts that Vast.ai has verified."""
+    countries: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
+    """Two-letter codes; empty for anywhere."""
+    env: dict[str, Annotated[str, Field(max_length=256)]] = {}
+    """Environment of the container. Never put a secret here: the host can read it."""
+    label: Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f{}]*$")] = ""
+    """Words of yours in the instance's label; the stack's name by default."""
+    adopt: Annotated[int, Field(gt=0)] | None = None
+    """Id of an instance of this account to take over instead of renting; `pulumi destroy` destroys it."""
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _bid_within_price(self) -> Self:
+        if self.bid is not None and self.bid > self.max_price:
+            raise ValueError(f"bid {self.bid:g} $/h is above max_price {self.max_price:g} $/h")
+        return self
