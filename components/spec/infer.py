@@ -1,4 +1,4 @@
-"""An inference job: `kind: infer`. So far it is a verified machine with ComfyUI's image; the service is part 3/6."""
+"""An inference job: `kind: infer`. So far a verified machine with ComfyUI's image."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _construct(node: yaml.Node, at: _Path, places: _Places, path: Path) -> Any:
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*at, index), places, path) for index, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)  # type: ignore[no-untyped-call]
+    return yaml.SafeLoader("").construct_object(node)
 
 
 def _merged(old: Any, new: Any, at: _Path, places: _Places, source: str) -> Any:
@@ -114,10 +114,11 @@ def _unknown_key(at: _Path, model: type[BaseModel]) -> str:
     for part in at[:-1]:
         annotation = model.model_fields[str(part)].annotation
         options = [annotation, *get_args(annotation)]
-        model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+        model = next(found for found in options if isinstance(found, type) and issubclass(found, BaseModel))
     known = list(model.model_fields)
     near = get_close_matches(str(at[-1]), known, n=1, cutoff=0.6)
-    return f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; known here: {', '.join(known)}"
+    remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f"unknown key; {remedy}"
 
 
 def _dotted(at: _Path) -> str:

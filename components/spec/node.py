@@ -38,7 +38,8 @@ class Gpu(Spec):
 
     @model_validator(mode="after")
     def _vram_exists(self) -> Self:
-        sizes = [size for model in self.models for name in gpus.names(model) for size in gpus.VRAM.get(name, ())]
+        names = [name for model in self.models for name in gpus.names(model)]
+        sizes = [size for name in names for size in gpus.VRAM.get(name, ())]
         if self.vram is not None and sizes and max(sizes) < self.vram:
             raise ValueError(
                 f"no {' or '.join(self.models)} has {self.vram:g} GB of VRAM; the largest has {max(sizes)} GB"
@@ -89,7 +90,7 @@ class Node(Spec):
     """Only hosts that Vast.ai has verified."""
     countries: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
     """Two-letter codes; empty for anywhere."""
-    env: dict[str, Annotated[str, Field(max_length=256)]] = {}
+    env: dict[str, Annotated[str, Field(max_length=256)]] = Field(default={})
     """Environment of the container. Never put a secret here: the host can read it."""
     label: Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f{}]*$")] = ""
     """Words of yours in the instance's label; the stack's name by default."""

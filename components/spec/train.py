@@ -32,7 +32,8 @@ class BaseModelSource(Spec):
     def _one_source(self) -> Self:
         given = [name for name in ("huggingface", "url", "path") if getattr(self, name)]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of huggingface, url and path; found {' and '.join(given) or 'none'}")
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give exactly one of huggingface, url and path; found {found}")
         if (self.huggingface is None) != (self.file is None):
             raise ValueError("huggingface and file belong together: the repository and the one file in it")
         return self
