@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -26,6 +26,7 @@ def _seconds(value: object) -> object:
 Duration = Annotated[
     float,
     BeforeValidator(_seconds),
+    PlainSerializer(lambda seconds: f"{seconds:g}s", return_type=str),
     Field(gt=0, json_schema_extra={"type": "string", "pattern": r"^\d+(\.\d+)?\s*(s|m|h)$"}),
 ]
 """Seconds, written with a unit: `90s`, `15m`, `2h`."""

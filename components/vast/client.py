@@ -1,0 +1,243 @@
+"""Vast.ai's REST API over HTTP: one method an endpoint. Knows no policy beyond the API's own pace.
+
+Facts it stands on (Vast.ai's OpenAPI files, CLI and production clients):
+- calls are limited to one every few seconds for each endpoint and key; over it comes 429, often as plain
+  text and never with Retry-After, so calls are spaced here before they are sent;
+- a bare 404 may mean a revoked key, a missing instance is 200 with null, and some failures are 200 with
+  `success: false`;
+- creating is not idempotent: it is never repeated unless the answer proves that nothing was made.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+
+from components.errors import ApiError, NotFound, OfferGone, RateLimited, ReplyLost, Unauthorized
+from components.vast.wire import Instance, Offer, SshKey, User, parse_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DEFAULT_URL: Final = "https://console.vast.ai"
+
+SPACING: Final[dict[str, float]] = {
+    "search": 6.0,
+    "create": 4.5,
+    "list": 1.0,
+    "show": 2.0,
+    "manage": 1.0,
+    "bid": 5.5,
+    "destroy": 3.0,
+    "keys": 1.0,
+    "attach": 1.0,
+    "user": 1.0,
+}
+"""Least seconds between two calls of one endpoint with one key, from the API's documented thresholds."""
+
+_PENALTY: Final = 12.0
+"""Seconds to wait after a create was refused with 429, as documented."""
+
+_TRIES: Final = 6
+_TIMEOUT: Final = (10, 60)
+_TRANSIENT: Final = (429, 500, 502, 503, 504)
+_GONE_WORDS: Final = ("no_such_ask", "not available", "no longer available")
+
+
+class _Pace:
+    """Spaces the calls of one endpoint and key, across the threads of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self, spacing: float) -> None:
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + spacing
+        time.sleep(start - now)
+
+
+_paces: defaultdict[tuple[str, str, str], _Pace] = defaultdict(_Pace)
+
+
+class Api:
+    """A connection to Vast.ai with one key.
+
+    Attributes:
+        url: the base URL, without a trailing slash.
+
+    Every method raises `Unauthorized`, `RateLimited` or another `ApiError` when the API refuses, and
+    `ReplyLost` when a call's outcome is unknown.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        """Use the API at `url` with `key`, which is sent in a header and never shown."""
+        self.url = url.rstrip("/")
+        self._key = key
+        self._session = requests.Session()
+        self._session.headers.update({"Authorization": f"Bearer {key}", "Accept": "application/json"})
+        self._session.trust_env = False
+
+    def search(self, query: dict[str, Any]) -> list[Offer]:
+        """Return the offers that match `query`."""
+        return parse_list(Offer, self._call("search", "POST", "/api/v0/bundles/", query).get("offers"))
+
+    def create(self, offer_id: int, body: dict[str, Any]) -> int:
+        """Rent `offer_id` and return the instance's id.
+
+        Raises:
+            OfferGone: someone else was faster.
+            ReplyLost: it may have been rented; look for its label.
+        """
+        path = f"/api/v0/asks/{offer_id}/"
+        return int(self._call("create", "PUT", path, body, repeatable=False)["new_contract"])
+
+    def create_many(self, offer_ids: list[int], body: dict[str, Any]) -> None:
+        """Rent each of `offer_ids` that is still there, in one call.
+
+        The reply's form is not documented: look for the label to see what was rented.
+        """
+        self._call("create", "POST", "/api/v0/asks/bulk/", {**body, "ids": offer_ids}, repeatable=False)
+
+    def instances(self, label: str | None = None) -> list[Instance]:
+        """Return all instances of the account, or those with exactly this `label`."""
+        found: list[Instance] = []
+        params = {"limit": "25", "select_cols": '["*"]'}
+        if label is not None:
+            params["select_filters"] = json.dumps({"label": {"eq": label}})
+        while True:
+            reply = self._call("list", "GET", "/api/v1/instances/", params=params)
+            found += parse_list(Instance, reply.get("instances"))
+            if not reply.get("next_token"):
+                return found
+            params["after_token"] = reply["next_token"]
+
+    def instance(self, instance_id: int) -> Instance | None:
+        """Return one instance, or None where the API knows none of that id. The port map may be missing."""
+        reply = self._call("show", "GET", f"/api/v0/instances/{instance_id}/", params={"owner": "me"})
+        row = reply.get("instances")
+        if isinstance(row, list):
+            row = row[0] if row else None
+        return Instance.model_validate(row) if row else None
+
+    def start(self, instance_id: int) -> None:
+        """Ask a stopped instance to run."""
+        self._call("manage", "PUT", f"/api/v0/instances/{instance_id}/", {"state": "running"})
+
+    def set_label(self, instance_id: int, label: str) -> None:
+        """Change an instance's label."""
+        self._call("manage", "PUT", f"/api/v0/instances/{instance_id}/", {"label": label})
+
+    def change_bid(self, instance_id: int, price: float) -> None:
+        """Change an interruptible instance's bid, in $/h for the whole machine."""
+        path = f"/api/v0/instances/bid_price/{instance_id}/"
+        self._call("bid", "PUT", path, {"client_id": "me", "price": price})
+
+    def destroy(self, instance_ids: Iterable[int]) -> None:
+        """Destroy instances; one that is gone already counts as destroyed."""
+        match list(instance_ids):
+            case []:
+                return
+            case [one]:
+                call = ("DELETE", f"/api/v0/instances/{one}/", {})
+            case many:
+                call = ("DELETE", "/api/v0/instances/", {"instance_ids": many})
+        try:
+            self._call("destroy", *call)
+        except NotFound:
+            return
+
+    def keys(self) -> list[SshKey]:
+        """Return the account's SSH keys."""
+        try:
+            reply = self._call("keys", "GET", "/api/v0/ssh/")
+        except NotFound:
+            return []
+        return parse_list(SshKey, reply["ssh_keys"] if isinstance(reply, dict) else reply)
+
+    def add_key(self, public_key: str) -> None:
+        """Register a public key on the account; only instances made afterwards get it."""
+        self._call("keys", "POST", "/api/v0/ssh/", {"ssh_key": public_key})
+
+    def remove_key(self, key_id: int) -> None:
+        """Remove a key from the account; one that is gone already counts as removed."""
+        try:
+            self._call("keys", "DELETE", f"/api/v0/ssh/{key_id}/")
+        except NotFound:
+            return
+
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        """Add a public key to one instance, where the platform keeps it in authorized_keys."""
+        self._call("attach", "POST", f"/api/v0/instances/{instance_id}/ssh/", {"ssh_key": public_key})
+
+    def user(self) -> User:
+        """Return the account of the key."""
+        return User.model_validate(self._call("user", "GET", "/api/v0/users/current/"))
+
+    def _call(
+        self,
+        endpoint: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        params: dict[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> Any:
+        pace = _paces[self.url, self._key, endpoint]
+        for attempt in range(1, _TRIES + 1):
+            pace.wait(SPACING[endpoint])
+            wait = min(2.0**attempt, 30.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+            try:
+                response = self._session.request(
+                    method, self.url + path, json=body, params=params, timeout=_TIMEOUT
+                )
+            except requests.RequestException as error:
+                if repeatable and attempt < _TRIES:
+                    time.sleep(wait)
+                    continue
+                raise ReplyLost(
+                    f"no answer from {self.url} to {method} {path} ({type(error).__name__}); "
+                    "its effect is unknown until the API answers again"
+                ) from None
+            if response.status_code == requests.codes.too_many and attempt < _TRIES:
+                time.sleep(wait if repeatable else _PENALTY)
+                continue
+            if response.status_code in _TRANSIENT and repeatable and attempt < _TRIES:
+                time.sleep(wait)
+                continue
+            return _result(f"{method} {path}", response, repeatable=repeatable)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _result(call: str, response: requests.Response, *, repeatable: bool) -> Any:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    fields = body if isinstance(body, dict) else {}
+    if response.ok and body is not None and fields.get("success") is not False:
+        return body
+    status, code = response.status_code, str(fields.get("error") or "")
+    text = fields.get("msg") or fields.get("message") or fields.get("detail") or response.text[:300]
+    problem = (call, status, code, str(text))
+    gone = any(words in f"{code} {text}" for words in _GONE_WORDS)
+    if status in (401, 403) or code == "auth_error":
+        raise Unauthorized(*problem)
+    if status == requests.codes.too_many:
+        raise RateLimited(*problem)
+    if not repeatable and (gone or status in (404, 409, 410)):
+        raise OfferGone(*problem)
+    if not repeatable and (status >= requests.codes.server_error or body is None):
+        raise ReplyLost(f"{call} was answered with {status} and no usable body; it may have had its effect")
+    if status == requests.codes.not_found:
+        raise NotFound(*problem)
+    raise ApiError(*problem)

@@ -1,0 +1,63 @@
+"""What a resource asks of the market, and how its machines are found again: by their label. Pure."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from hashlib import sha256
+from typing import Annotated, Any
+
+from pydantic import Field, SecretStr
+
+from components.spec.base import Spec
+from components.spec.node import Node
+
+_RUNTYPE = "ssh_direc ssh_proxy"
+_ONSTART = "touch ~/.no_auto_tmux"
+
+
+class RentRequest(Spec):
+    """`count` equal machines for one resource of one stack.
+
+    The label is `WORDS fragua:OWNER:FIT`. OWNER is a digest of the stack's own SSH key and the resource's
+    name, so that nobody else's machine is ever taken for ours, even on a shared account. FIT is a digest of
+    what cannot change on a rented machine: a leftover that no longer fits is destroyed, not adopted.
+    """
+
+    stack: str
+    name: str
+    node: Node
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    public_key: str
+    private_key: SecretStr
+
+    @cached_property
+    def owner(self) -> str:
+        """The part of the label that says whose machine it is."""
+        return f"fragua:{_digest(self.public_key, self.name)}:"
+
+    @cached_property
+    def label(self) -> str:
+        """The whole label."""
+        node = self.node
+        gpus = (*sorted(node.gpu.models), node.gpu.count, node.gpu.vram)
+        fit = _digest(node.image, node.disk, node.bid is None, *gpus, *sorted(node.env.items()))
+        return f"{node.label or self.stack}/{self.name} {self.owner}{fit}"
+
+    def body(self) -> dict[str, Any]:
+        """Return the create call's body. `price` appears only for a bid: its mere presence makes one."""
+        node = self.node
+        body: dict[str, Any] = {
+            "client_id": "me",
+            "image": node.image,
+            "disk": node.disk,
+            "label": self.label,
+            "runtype": _RUNTYPE,
+            "onstart": _ONSTART,
+            "env": dict(node.env),
+            "cancel_unavail": True,
+        }
+        return body if node.bid is None else {**body, "price": node.bid}
+
+
+def _digest(*parts: object) -> str:
+    return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:10]

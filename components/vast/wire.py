@@ -1,0 +1,123 @@
+"""What Vast.ai's REST API sends, as far as fragua reads it. Unknown fields are ignored: the API may grow.
+
+Units are the API's own: MB for memory, Mbps for bandwidth, $/h for prices, GB for disk.
+Source of every field: Vast.ai's OpenAPI files and its CLI.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+_Stripped = Annotated[str, BeforeValidator(lambda value: (value or "").strip())]
+
+
+class Wire(BaseModel):
+    """A piece of an API reply."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Offer(Wire):
+    """A machine, or a share of one, that can be rented now."""
+
+    id: int
+    machine_id: int
+    gpu_name: str
+    num_gpus: int
+    gpu_ram: float
+    """MB per GPU."""
+    cpu_cores_effective: float = 0
+    cpu_ram: float = 0
+    """MB."""
+    disk_space: float
+    """GB available."""
+    inet_down: float = 0
+    """Mbps."""
+    inet_up: float = 0
+    """Mbps."""
+    dph_total: float
+    """$/h on demand, with the disk that the search named in allocated_storage."""
+    min_bid: float = 0
+    """$/h for the whole machine; the least that an interruptible contract may pay."""
+    storage_cost: float = 0
+    """$/GB/month; 720 hours are a month."""
+    reliability: Annotated[float, Field(validation_alias=AliasChoices("reliability", "reliability2"))] = 0
+    verification: str | None = None
+    rentable: bool = True
+    geolocation: str | None = None
+    """Text that ends in a two-letter country code."""
+    cuda_max_good: float = 0
+    driver_version: str | None = None
+    direct_port_count: int = 0
+    duration: float | None = None
+    """Seconds until the host withdraws the machine."""
+
+    @property
+    def country(self) -> str:
+        """Two-letter code, or an empty string."""
+        return (self.geolocation or "").rpartition(",")[2].strip()
+
+
+class Instance(Wire):
+    """A rented machine (Vast.ai's contract)."""
+
+    id: int
+    machine_id: int
+    label: str | None = None
+    actual_status: str | None = None
+    """null while provisioning; created, loading, running, stopped, exited, frozen, offline, unknown."""
+    intended_status: str | None = None
+    cur_state: str | None = None
+    status_msg: str | None = None
+    is_bid: bool = False
+    gpu_name: str
+    num_gpus: int
+    gpu_ram: float
+    """MB per GPU."""
+    disk_space: float = 0
+    """GB."""
+    dph_total: float = 0
+    """$/h now."""
+    driver_version: str | None = None
+    geolocation: str | None = None
+    image_runtype: str | None = None
+    ssh_host: _Stripped = ""
+    ssh_port: int | None = None
+    public_ipaddr: _Stripped = ""
+    ports: dict[str, list[dict[str, str]] | None] | None = None
+    """Docker's map; may be absent even while running."""
+
+    @property
+    def direct(self) -> tuple[str, int] | None:
+        """Address of the machine's own sshd, once its port is known."""
+        mappings = (self.ports or {}).get("22/tcp")
+        return (self.public_ipaddr, int(mappings[0]["HostPort"])) if mappings and self.public_ipaddr else None
+
+    @property
+    def proxy(self) -> tuple[str, int] | None:
+        """Address of Vast.ai's SSH proxy. The port is one higher for Jupyter runtypes, as in its CLI."""
+        if not self.ssh_host or not self.ssh_port:
+            return None
+        return self.ssh_host, self.ssh_port + ("jupyter" in (self.image_runtype or ""))
+
+
+class SshKey(Wire):
+    """A public key on the account."""
+
+    id: int
+    public_key: Annotated[str, Field(validation_alias=AliasChoices("public_key", "ssh_key", "key"))]
+
+
+class User(Wire):
+    """The account."""
+
+    id: int
+    credit: float = 0
+    """$ that can be spent."""
+
+
+def parse_list(model: type[Any], rows: Any) -> list[Any]:
+    """Validate each of `rows`; anything but a list is taken as empty."""
+    return [model.model_validate(row) for row in rows] if isinstance(rows, list) else []
