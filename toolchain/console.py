@@ -41,6 +41,6 @@ class Progress:
 def duration(seconds: float) -> str:
     """Seconds as a person says them: "45 s", "4 min", "4 min 5 s"."""
     minutes, rest = divmod(round(seconds), 60)
-    return " ".join(
-        text for text in (f"{minutes} min" * (minutes > 0), f"{rest} s" * (rest > 0)) if text
-    ) or "0 s"
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"

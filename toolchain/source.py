@@ -51,9 +51,7 @@ def find_go(minimum: str, path: str) -> str:
     if go is None:
         raise SourceError("no `go` on PATH")
     # From "/", because a go.mod in the current folder would have a say in the answer.
-    answer = subprocess.run(
-        [go, "env", "GOVERSION"], cwd="/", capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run([go, "env", "GOVERSION"], cwd="/", capture_output=True, text=True, check=False)
     version = answer.stdout.strip().removeprefix("go")
     if order(version) < order(minimum):
         raise SourceError(f"{go} is Go {version or '(unknown)'}, older than {minimum}")
