@@ -33,7 +33,7 @@ Duration = Annotated[
 
 
 def _gigabytes(value: object) -> object:
-    if isinstance(value, int | float) and value >= 8192:  # noqa: PLR2004 - no rented disk or GPU is that large
+    if isinstance(value, int | float) and value >= 8192:
         raise ValueError(f"{value} looks like MiB, but this field is in GB: write {value / 1024:g}")
     return value
 

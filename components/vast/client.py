@@ -15,6 +15,7 @@ import random
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -107,12 +108,12 @@ class Api:
         """
         self._call("create", "POST", "/api/v0/asks/bulk/", {**body, "ids": offer_ids}, repeatable=False)
 
-    def instances(self, label: str | None = None) -> list[Instance]:
-        """Return all instances of the account, or those with exactly this `label`."""
+    def instances(self, **equal: str | int) -> list[Instance]:
+        """Return all instances of the account, or those whose stored columns `equal` the given values."""
         found: list[Instance] = []
         params = {"limit": "25", "select_cols": '["*"]'}
-        if label is not None:
-            params["select_filters"] = json.dumps({"label": {"eq": label}})
+        if equal:
+            params["select_filters"] = json.dumps({column: {"eq": value} for column, value in equal.items()})
         while True:
             reply = self._call("list", "GET", "/api/v1/instances/", params=params)
             found += parse_list(Instance, reply.get("instances"))
@@ -143,19 +144,12 @@ class Api:
 
     def destroy(self, instance_ids: Iterable[int]) -> None:
         """Destroy instances; one that is gone already counts as destroyed."""
-        match list(instance_ids):
-            case []:
-                return
-            case [one]:
-                call = ("DELETE", f"/api/v0/instances/{one}/", {})
-            case many:
-                call = ("DELETE", "/api/v0/instances/", {"instance_ids": many})
-        try:
-            self._call("destroy", *call)
-        except NotFound:
-            return
+        ids = list(instance_ids)
+        path = f"/api/v0/instances/{ids[0]}/" if len(ids) == 1 else "/api/v0/instances/"
+        with suppress(NotFound):
+            self._call("destroy", "DELETE", path, {} if len(ids) == 1 else {"instance_ids": ids})
 
-    def keys(self) -> list[SshKey]:
+    def ssh_keys(self) -> list[SshKey]:
         """Return the account's SSH keys."""
         try:
             reply = self._call("keys", "GET", "/api/v0/ssh/")
@@ -169,10 +163,8 @@ class Api:
 
     def remove_key(self, key_id: int) -> None:
         """Remove a key from the account; one that is gone already counts as removed."""
-        try:
+        with suppress(NotFound):
             self._call("keys", "DELETE", f"/api/v0/ssh/{key_id}/")
-        except NotFound:
-            return
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
         """Add a public key to one instance, where the platform keeps it in authorized_keys."""
@@ -236,8 +228,8 @@ def _result(call: str, response: requests.Response, *, repeatable: bool) -> Any:
         raise RateLimited(*problem)
     if not repeatable and (gone or status in (404, 409, 410)):
         raise OfferGone(*problem)
-    if not repeatable and (status >= requests.codes.server_error or body is None):
-        raise ReplyLost(f"{call} was answered with {status} and no usable body; it may have had its effect")
+    if status >= requests.codes.server_error or (response.ok and body is None):
+        raise ReplyLost(f"{call} was answered with {status} and no usable body; its effect is unknown")
     if status == requests.codes.not_found:
         raise NotFound(*problem)
     raise ApiError(*problem)

@@ -35,7 +35,7 @@ def mismatch(instance: Instance, output: str, disk: float) -> str:
         not gpus
         or any(len(gpu) != 3 or not gpu[1].isdigit() for gpu in gpus)
         or not disk_line.strip().isdigit()
-    ):  # noqa: PLR2004 - the three fields of PROBE
+    ):
         return f"nvidia-smi or df gave no usable answer: {output.strip()[:200]!r}"
     advertised_driver = instance.driver_version or "0"
     names, memories, drivers = zip(*gpus, strict=True)

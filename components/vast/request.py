@@ -36,12 +36,17 @@ class RentRequest(Spec):
         return f"fragua:{_digest(self.public_key, self.name)}:"
 
     @cached_property
-    def label(self) -> str:
-        """The whole label."""
+    def tag(self) -> str:
+        """The part of the label that also says what the machine was rented for."""
         node = self.node
         gpus = (*sorted(node.gpu.models), node.gpu.count, node.gpu.vram)
         fit = _digest(node.image, node.disk, node.bid is None, *gpus, *sorted(node.env.items()))
-        return f"{node.label or self.stack}/{self.name} {self.owner}{fit}"
+        return f"{self.owner}{fit}"
+
+    @cached_property
+    def label(self) -> str:
+        """The whole label."""
+        return f"{self.node.label or self.stack}/{self.name} {self.tag}"
 
     def body(self) -> dict[str, Any]:
         """Return the create call's body. `price` appears only for a bid: its mere presence makes one."""

@@ -1,0 +1,159 @@
+"""Commands on a machine over SSH, by Fabric. A host key is pinned at first contact and demanded ever after.
+
+Scripts and secrets travel by standard input, never in a command line, so neither `ps` on the machine nor an
+error here can show them.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import TYPE_CHECKING, Final
+
+from fabric import Config, Connection
+from invoke.exceptions import CommandTimedOut
+from paramiko import (
+    AuthenticationException,
+    Ed25519Key,
+    MissingHostKeyPolicy,
+    SSHClient,
+    SSHException,
+)
+
+from components.errors import AccessDenied, CommandFailed, HostKeyChanged, RemoteError, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from paramiko.pkey import PKey
+
+_OTHER_KEY_TYPES: Final = (
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ssh-rsa",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+)
+"""All but ssh-ed25519: pulumi-command can only pin a key type that every sshd still accepts."""
+
+_CONNECT_SECONDS: Final = 15
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to reach a machine.
+
+    Attributes:
+        host: name or address.
+        port: of its SSH server.
+        private_key: the stack's key, in OpenSSH's format.
+        host_key: the pinned key, `ssh-ed25519 AAAA...`; empty only for the first contact.
+    """
+
+    host: str
+    port: int
+    private_key: str = field(repr=False)
+    host_key: str = ""
+
+
+class Shell:
+    """An open connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Wrap an opened Fabric connection."""
+        self.connection = connection
+
+    @property
+    def host_key(self) -> str:
+        """The key that the machine showed, `ssh-ed25519 AAAA...`."""
+        key = self.connection.transport.get_remote_server_key()
+        return f"{key.get_name()} {key.get_base64()}"
+
+    def run(self, what: str, script: str, stdin: str = "", timeout: float = 60) -> str:
+        """Run a bash `script` and return what it printed.
+
+        Args:
+            what: what the script does, in words for an error message.
+            script: may end in a command that reads `stdin`.
+            stdin: fed to the script after it was read.
+            timeout: seconds.
+
+        Raises:
+            CommandFailed: on a non-zero exit code.
+            Unreachable: when the connection broke or nothing came back in time.
+        """
+        # In braces, bash reads the whole script before it runs any of it and leaves the rest of the input.
+        wrapped = f"{{\n{script}\nexit\n}}\n{stdin}"
+        try:
+            result = self.connection.run(
+                "bash", in_stream=StringIO(wrapped), hide=True, warn=True, timeout=timeout, encoding="utf-8"
+            )
+        except CommandTimedOut:
+            raise Unreachable(f"{what}: no end after {timeout:g} s") from None
+        except (SSHException, EOFError, OSError) as error:
+            raise Unreachable(f"{what}: the connection broke: {error}") from None
+        if result.failed:
+            raise CommandFailed(what, result.exited, result.stderr + result.stdout)
+        return str(result.stdout)
+
+
+@contextmanager
+def connect(login: Login) -> Iterator[Shell]:
+    """Open a connection to `login`; its host key is demanded if it names one, else learned.
+
+    Raises:
+        HostKeyChanged: the machine shows another key than the pinned one. Nothing was sent to it.
+        AccessDenied: sshd refuses the key.
+        Unreachable: no SSH answer.
+    """
+    pkey = Ed25519Key.from_private_key(StringIO(login.private_key))
+    options = {
+        "pkey": pkey,
+        "allow_agent": False,
+        "look_for_keys": False,
+        "banner_timeout": _CONNECT_SECONDS,
+        "auth_timeout": _CONNECT_SECONDS,
+        "disabled_algorithms": {"keys": list(_OTHER_KEY_TYPES)},
+    }
+    connection = Connection(
+        login.host,
+        user="root",
+        port=login.port,
+        config=Config(overrides={"load_ssh_configs": False}),
+        connect_timeout=_CONNECT_SECONDS,
+        connect_kwargs=options,
+    )
+    connection.client.set_missing_host_key_policy(_Pinned(login.host_key))
+    try:
+        connection.open()
+    except AuthenticationException:
+        connection.close()
+        raise AccessDenied(f"{login.host}:{login.port} refuses the stack's SSH key") from None
+    except (SSHException, EOFError, OSError) as error:
+        connection.close()
+        raise Unreachable(f"{login.host}:{login.port} does not answer SSH: {error}") from None
+    except RemoteError:
+        connection.close()
+        raise
+    try:
+        yield Shell(connection)
+    finally:
+        connection.close()
+
+
+class _Pinned(MissingHostKeyPolicy):
+    """Accepts the pinned key only; any key while nothing is pinned yet."""
+
+    def __init__(self, host_key: str) -> None:
+        self._host_key = host_key
+
+    def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002 - paramiko's signature
+        shown = f"{key.get_name()} {key.get_base64()}"
+        if self._host_key and shown != self._host_key:
+            raise HostKeyChanged(
+                f"{hostname} shows another host key than the one pinned when it was rented. Either someone "
+                "stands between, or the machine was rebuilt behind the stack's back. Nothing was sent. "
+                "`pulumi refresh` tells what Vast.ai says of it; `pulumi up --replace` rents another."
+            )

@@ -1,0 +1,64 @@
+"""The Pulumi dynamic provider of several equal machines. Its module path is part of every stack's state.
+
+One resource, because the plugin has four worker threads and Vast.ai wants seconds between creates: fifty
+machines as fifty resources would wait in line, where one gang rents them in one call and polls one list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
+
+from components.vast.outputs import refreshed
+from components.vast.provider import VastProvider, acquire, change, difference, failures, request
+from components.vast.release import owned, release
+from components.vast.status import Status
+
+
+class GangProvider(VastProvider):
+    """Several equal machines, all or none."""
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Refuse a node that cannot be right, before a cent is spent."""
+        return CheckResult(news, failures(news))
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Replace all where one would be; make up a changed count or a lost machine in place."""
+        machines = olds["machines"]
+        result = difference(olds, news, {**machines[0], "status": str(Status.RUNNING)})
+        lost = any(machine["status"] != Status.RUNNING for machine in machines)
+        result.changes = result.changes or lost or len(machines) != news["count"]
+        return result
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Rent all or none."""
+        api = self._settings.api()
+        machines = acquire(api, props)
+        return CreateResult(
+            f"gang-{machines[0]['instance_id']}", {**props, "url": api.url, "machines": machines}
+        )
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Read the state of every machine; the gang is gone when all are."""
+        api = self._settings.api(props["url"])
+        listed = {instance.id: instance for instance in owned(api, request(props).owner)}
+        machines = [
+            refreshed(machine, listed[machine["instance_id"]])
+            for machine in props["machines"]
+            if machine["instance_id"] in listed
+        ]
+        return ReadResult(id_, {**props, "machines": machines}) if machines else ReadResult("", {})
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Change the machines in place, keep those that still verify, and rent what is missing."""
+        api = self._settings.api(olds["url"])
+        for machine in olds["machines"]:
+            change(api, machine, request(olds), request(news))
+        pinned = {int(machine["instance_id"]): machine["host_key"] for machine in olds["machines"]}
+        return UpdateResult({**olds, **news, "machines": acquire(api, news, pinned)})
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Destroy all machines, proved by the account's list."""
+        ids = [int(machine["instance_id"]) for machine in props["machines"]]
+        release(self._settings.api(props["url"]), ids, request(props).owner)

@@ -1,0 +1,310 @@
+"""Renting, waiting, verifying and destroying, for one machine or fifty. Knows no Pulumi.
+
+Crash-safe by label: whatever was killed and whenever, a machine that bills carries the label of its
+resource, so the next `acquire` adopts or destroys it and `release` destroys it. Within one `acquire`, a
+machine that never runs, whose SSH never answers or that shows other hardware than advertised is destroyed,
+remembered as bad, and the next best offer is taken.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from components.errors import (
+    FraguaError,
+    NoOffer,
+    OfferGone,
+    ProvisioningError,
+    RateLimited,
+    RemoteError,
+    ReplyLost,
+)
+from components.vast import offers
+from components.vast.release import owned, release
+from components.vast.status import Status, status
+from components.vast.verify import verified_login
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from components.remote.shell import Login
+    from components.vast.client import Api
+    from components.vast.machines import BadMachines
+    from components.vast.request import RentRequest
+    from components.vast.wire import Instance, Offer
+
+_POLL: Final = 2.0
+_PORTS_LAG: Final = 30.0
+"""Seconds that a running instance may take to tell its ports before SSH goes through the proxy."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A verified machine: what the API says of it, and how to reach it."""
+
+    instance: Instance
+    login: Login
+
+
+@dataclass
+class _Attempt:
+    """One rented instance on its way to being verified."""
+
+    instance: Instance
+    deadline: float
+    running_since: float | None = None
+    check: Future[Login] | None = None
+
+
+class Acquisition:
+    """One `acquire`: `request.count` machines, from leftovers or the market."""
+
+    def __init__(
+        self,
+        api: Api,
+        request: RentRequest,
+        bad_machines: BadMachines,
+        say: Callable[[str], None],
+        pinned: Mapping[int, str] | None = None,
+    ) -> None:
+        """Prepare; nothing is asked or rented yet.
+
+        Args:
+            api: the account.
+            request: what is wanted.
+            bad_machines: read before choosing, added to after failures.
+            say: tells a person what happens, as it happens.
+            pinned: host keys of machines that were verified before, by instance id.
+        """
+        self.api, self.request, self.bad_machines, self.say = api, request, bad_machines, say
+        self.pinned = pinned or {}
+        self.ready: dict[int, Machine] = {}
+        self.waiting: dict[int, _Attempt] = {}
+        self.failed: set[int] = set()
+        self.failures: list[str] = []
+        self.tried_offers: set[int] = set()
+        self.sent_create = False
+        self.checks = ThreadPoolExecutor(max_workers=16)
+
+    def run(self) -> list[Machine]:
+        """Return the machines, in the order of their ids.
+
+        Raises:
+            NoOffer: before anything was rented.
+            ProvisioningError: everything that was rented is destroyed, or named where it could not be.
+        """
+        request = self.request
+        try:
+            self._take_leftovers()
+            while len(self.ready) < request.count:
+                missing = request.count - len(self.ready) - len(self.waiting)
+                if missing > 0:
+                    self._rent(missing)
+                self._look()
+                time.sleep(_POLL)
+        except BaseException as error:
+            left = self._give_back()
+            if left and isinstance(error, FraguaError):
+                raise ProvisioningError(f"{error}\n{left}") from error
+            raise
+        finally:
+            self.checks.shutdown(wait=False, cancel_futures=True)
+        return [self.ready[instance_id] for instance_id in sorted(self.ready)]
+
+    def _take_leftovers(self) -> None:
+        """Adopt what an interrupted run rented; destroy what is ours and cannot serve."""
+        request = self.request
+        if request.node.adopt is not None:
+            self._take_named(request.node.adopt)
+            return
+        for instance in owned(self.api, request.owner):
+            lives = status(instance) in (Status.RUNNING, Status.PROVISIONING)
+            fits = (instance.label or "").endswith(request.tag)
+            if lives and fits and len(self.waiting) < request.count:
+                self.say(f"taking up instance {instance.id}: {instance.label}")
+                if instance.label != request.label:
+                    self.api.set_label(instance.id, request.label)
+                self._await(instance)
+            else:
+                self.say(f"destroying leftover instance {instance.id}: {status(instance)}, {instance.label}")
+                release(self.api, [instance.id])
+
+    def _take_named(self, instance_id: int) -> None:
+        instance = self.api.instance(instance_id)
+        if instance is None:
+            raise ProvisioningError(f"node.adopt: this account has no instance {instance_id}")
+        if self.request.count != 1:
+            raise ProvisioningError("node.adopt names one instance, but several are asked for")
+        self.say(f"adopting instance {instance_id}: {status(instance)}, {instance.label or 'no label'}")
+        if status(instance) is Status.STOPPED:
+            self.api.start(instance_id)
+        self._await(instance)
+
+    def _rent(self, missing: int) -> None:
+        request = self.request
+        if len(self.failures) >= request.node.limits.attempts * request.count:
+            raise ProvisioningError(
+                f"{len(self.failures)} machines failed: {'; '.join(self.failures)}. Raise "
+                "node.limits.boot or node.limits.attempts, or ask for more reliable hosts (node.reliability)."
+            )
+        choice = self._choose()
+        if missing == 1:
+            for offer in choice:
+                if self._rent_one(offer):
+                    break
+        else:
+            self.sent_create = True
+            batch = choice[:missing]
+            self.say(f"renting {len(batch)} of {request.count} machines in one call")
+            self.tried_offers |= {offer.id for offer in batch}
+            try:
+                self.api.create_many([offer.id for offer in batch], request.body())
+            except (OfferGone, ReplyLost) as error:
+                self.say(str(error))
+        self._find_new(missing)
+
+    def _choose(self) -> list[Offer]:
+        request = self.request
+        found = self.api.search(offers.query(request.node))
+        ranking = offers.rank(found, request.node, self.bad_machines.ids())
+        fresh = [offer for offer in ranking.offers if offer.id not in self.tried_offers]
+        if not fresh:
+            raise NoOffer(
+                f"no offer fits: {ranking.explain()}"
+                + (f"; already tried: {'; '.join(self.failures)}" if self.failures else "")
+                + ". Loosen the condition that excludes most, or try again later."
+            )
+        self.say(f"{len(found)} offers, {ranking.explain()}")
+        return fresh
+
+    def _rent_one(self, offer: Offer) -> bool:
+        """Rent `offer`; return whether to stop, because it was or may have been rented."""
+        self.sent_create = True
+        self.tried_offers.add(offer.id)
+        self.say(f"renting offer {offer.id}: {offers.describe(offer, self.request.node)}")
+        try:
+            self.api.create(offer.id, self.request.body())
+        except OfferGone:
+            self.say(f"offer {offer.id} was taken in the meantime; next")
+            return False
+        except ReplyLost as error:
+            self.say(f"{error}; looking for its label before anything else is rented")
+        return True
+
+    def _find_new(self, expected: int) -> None:
+        """Take up what the last create made, looking again: a call whose reply was lost may act late."""
+        for _ in range(4):
+            seen = len(self.waiting)
+            for found in owned(self.api, self.request.owner):
+                self._take_up(found)
+            if len(self.waiting) >= expected or seen == len(self.waiting) > 0:
+                return
+            time.sleep(_POLL)
+
+    def _take_up(self, instance: Instance) -> None:
+        """Wait for an instance of ours that is not known yet, or destroy it where it is one too many."""
+        if instance.id in self.ready.keys() | self.waiting.keys() | self.failed:
+            return
+        if len(self.ready) + len(self.waiting) < self.request.count:
+            self._await(instance)
+        else:
+            self.say(f"instance {instance.id} is one too many; destroying it")
+            release(self.api, [instance.id])
+
+    def _await(self, instance: Instance) -> None:
+        self.api.attach_key(instance.id, self.request.public_key)
+        deadline = time.monotonic() + self.request.node.limits.boot
+        self.waiting[instance.id] = _Attempt(instance, deadline)
+        self.say(f"instance {instance.id} is billed from now; waiting for it to run")
+
+    def _look(self) -> None:
+        """Read all our instances once and move each attempt on."""
+        adopting = self.request.node.adopt is not None
+        try:
+            listed = self.api.instances(**({} if adopting else {"label": self.request.label}))
+        except (ReplyLost, RateLimited) as error:
+            if all(time.monotonic() > attempt.deadline for attempt in self.waiting.values()):
+                raise
+            self.say(f"{error}; asking again")
+            return
+        current = {instance.id: instance for instance in listed}
+        for instance_id, attempt in list(self.waiting.items()):
+            if instance_id not in current:
+                self._fail(attempt, "disappeared", machine_is_bad=False)
+                continue
+            attempt.instance = current[instance_id]
+            if attempt.check:
+                self._judge(attempt, attempt.check)
+            else:
+                self._watch(attempt)
+        if not adopting:
+            for instance in listed:
+                self._take_up(instance)
+
+    def _watch(self, attempt: _Attempt) -> None:
+        instance, now = attempt.instance, time.monotonic()
+        state = status(instance)
+        if state is Status.RUNNING:
+            attempt.running_since = attempt.running_since or now
+            if instance.direct or now > attempt.running_since + _PORTS_LAG:
+                self.say(f"instance {instance.id} runs; checking SSH, GPU and disk")
+                attempt.check = self.checks.submit(
+                    verified_login, self.request, instance, self.pinned.get(instance.id, "")
+                )
+        elif (
+            state in (Status.OUTBID, Status.SCHEDULING, Status.STOPPED)
+            and instance.id != self.request.node.adopt
+        ):
+            self._fail(attempt, f"{state} before it ran", machine_is_bad=False)
+        elif state is Status.CRASHED:
+            self._fail(attempt, instance.status_msg or "the container could not be started")
+        elif now > attempt.deadline:
+            minutes = self.request.node.limits.boot / 60
+            self._fail(attempt, f"still {instance.actual_status} after {minutes:g} minutes")
+
+    def _judge(self, attempt: _Attempt, check: Future[Login]) -> None:
+        if not check.done():
+            return
+        instance = attempt.instance
+        try:
+            login = check.result()
+        except (RemoteError, ProvisioningError) as error:
+            self._fail(attempt, str(error))
+            return
+        del self.waiting[instance.id]
+        if instance.label != self.request.label:
+            self.api.set_label(instance.id, self.request.label)
+        self.ready[instance.id] = Machine(instance, login)
+        self.say(
+            f"instance {instance.id} is verified: {instance.num_gpus}x {instance.gpu_name} "
+            f"at {instance.dph_total:.3f} $/h"
+        )
+
+    def _fail(self, attempt: _Attempt, reason: str, *, machine_is_bad: bool = True) -> None:
+        instance = attempt.instance
+        del self.waiting[instance.id]
+        self.failed.add(instance.id)
+        if instance.id == self.request.node.adopt:
+            raise ProvisioningError(f"instance {instance.id}: {reason}. It was left as it is and bills.")
+        self.failures.append(f"instance {instance.id} on machine {instance.machine_id}: {reason}")
+        self.say(f"{self.failures[-1]}; destroying it and taking the next best offer")
+        if machine_is_bad:
+            self.bad_machines.add(instance.machine_id, reason)
+        release(self.api, [instance.id])
+
+    def _give_back(self) -> str:
+        """Destroy what this acquisition rented and say what became of it; empty if it rented nothing."""
+        rented = [found for found in (*self.ready, *self.waiting) if found != self.request.node.adopt]
+        if not rented and not self.sent_create:
+            return ""
+        try:
+            release(self.api, rented, self.request.owner)
+        except FraguaError as problem:
+            return (
+                f"Instances {rented} may still bill ({problem}). They carry the label "
+                f"{self.request.label!r}: the next `pulumi up` or `pulumi destroy` finds them by it."
+            )
+        return "What was rented was destroyed; nothing of this resource bills."

@@ -1,0 +1,43 @@
+"""What a machine's resource shows of it, from the API's words. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from components.vast.status import status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.vast.lifecycle import Machine
+    from components.vast.wire import Instance
+
+
+def observed(instance: Instance) -> dict[str, Any]:
+    """Return the outputs that `pulumi refresh` reads anew: what is rented, its state and its price."""
+    return {
+        "instance_id": instance.id,
+        "machine_id": instance.machine_id,
+        "status": str(status(instance)),
+        "gpu": instance.gpu_name,
+        "gpu_count": instance.num_gpus,
+        "vram": instance.gpu_ram,
+        "location": instance.geolocation or "",
+        "price": round(instance.dph_total, 6),
+        "label": instance.label or "",
+    }
+
+
+def outputs(machine: Machine) -> dict[str, Any]:
+    """Return everything that a verified machine's resource shows, its SSH address and host key included."""
+    login = machine.login
+    return {**observed(machine.instance), "host": login.host, "port": login.port, "host_key": login.host_key}
+
+
+def refreshed(old: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
+    """Return the outputs `old` as they are now; the SSH address follows the machine's where it moved."""
+    new = {**old, **observed(instance)}
+    addresses = [address for address in (instance.direct, instance.proxy) if address]
+    if addresses and (old["host"], int(old["port"])) not in addresses:
+        new["host"], new["port"] = addresses[0]
+    return new

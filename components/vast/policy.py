@@ -1,0 +1,89 @@
+"""What a change of each field of a node does to a machine that is already rented. Pure.
+
+The market is never asked here: prices move hourly, and a plan must not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from components.spec import gpus
+from components.vast.offers import MIB_PER_GB
+from components.vast.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.spec.node import Gpu, Node
+
+
+class Effect(Enum):
+    """What a changed field asks for."""
+
+    REPLACE = "rent another machine"
+    UPDATE = "change the rented machine in place"
+    KEEP = "matters only when choosing an offer"
+    GPU = "replace if the rented GPU no longer serves"
+
+
+NODE: Final[dict[str, Effect]] = {
+    "gpu": Effect.GPU,
+    "image": Effect.REPLACE,
+    "disk": Effect.REPLACE,
+    "env": Effect.REPLACE,
+    "adopt": Effect.KEEP,
+    "bid": Effect.UPDATE,
+    "label": Effect.UPDATE,
+    "cpu": Effect.KEEP,
+    "ram": Effect.KEEP,
+    "internet": Effect.KEEP,
+    "max_price": Effect.KEEP,
+    "reliability": Effect.KEEP,
+    "verified": Effect.KEEP,
+    "countries": Effect.KEEP,
+    "limits": Effect.KEEP,
+}
+"""The effect of each field of `components.spec.node.Node`."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Which fields, by name, ask for a new machine, and which for a change in place."""
+
+    replace: tuple[str, ...] = ()
+    update: tuple[str, ...] = ()
+
+
+def compare(old: Node, new: Node, machine: Mapping[str, Any]) -> Change:
+    """Return what has to happen so that `machine`, rented for `old`, serves `new`.
+
+    Args:
+        old: the node as it was last applied.
+        new: the node as it is now declared.
+        machine: the resource's outputs: `gpu`, `gpu_count`, `vram` (MiB), `status`, `instance_id`.
+    """
+    changed = [name for name in NODE if getattr(old, name) != getattr(new, name)]
+    replace = [name for name in changed if NODE[name] is Effect.REPLACE]
+    update = [name for name in changed if NODE[name] is Effect.UPDATE]
+    if "gpu" in changed and not _serves(machine, new.gpu):
+        replace.append("gpu")
+    if new.adopt is not None and new.adopt != machine["instance_id"]:
+        replace.append("adopt")
+    if (old.bid is None) != (new.bid is None):
+        replace.append("bid")
+    if machine["status"] == Status.STOPPED or (machine["status"] == Status.OUTBID and "bid" in update):
+        update.append("status")
+    elif machine["status"] in (Status.OUTBID, Status.SCHEDULING, Status.CRASHED):
+        replace.append("status")
+    return Change(tuple(replace), tuple(update))
+
+
+def _serves(machine: Mapping[str, Any], gpu: Gpu) -> bool:
+    names = {name for model in gpu.models for name in gpus.names(model)}
+    return (
+        machine["gpu"] in names
+        and machine["gpu_count"] == gpu.count
+        and machine["vram"] >= (gpu.vram or 0) * MIB_PER_GB
+    )

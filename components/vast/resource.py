@@ -1,0 +1,81 @@
+"""What a Pulumi program declares of Vast.ai: `SshKey`, `Instance`, `Gang`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from components.vast.gang import GangProvider
+from components.vast.provider import InstanceProvider, SshKeyProvider
+
+if TYPE_CHECKING:
+    from components.spec.node import Node
+
+
+class SshKey(Resource, module="vast", name="SshKey"):
+    """An ed25519 key of the stack's own, registered on the account while the stack lives."""
+
+    public_key: pulumi.Output[str]
+    private_key: pulumi.Output[str]
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the key; the private part is a secret output."""
+        props = {"stack": pulumi.get_stack(), "public_key": None, "private_key": None}
+        secret = pulumi.ResourceOptions(additional_secret_outputs=["private_key"])
+        super().__init__(SshKeyProvider(), name, props, pulumi.ResourceOptions.merge(secret, opts))
+
+
+class Instance(Resource, module="vast", name="Instance"):
+    """One rented and verified machine.
+
+    Outputs: `instance_id`, `machine_id`, `status`, `gpu`, `gpu_count`, `vram` (MiB), `location`,
+    `price` ($/h when last read), `label`, `host`, `port`, `host_key` (`ssh-ed25519 AAAA...`).
+    """
+
+    instance_id: pulumi.Output[int]
+    status: pulumi.Output[str]
+    gpu: pulumi.Output[str]
+    gpu_count: pulumi.Output[int]
+    price: pulumi.Output[float]
+    label: pulumi.Output[str]
+    host: pulumi.Output[str]
+    port: pulumi.Output[int]
+    host_key: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, node: Node, key: SshKey, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare a machine that fits `node` and lets `key` in."""
+        shown = ("machine_id", "gpu_count", "vram", "location")
+        props = {**_inputs(name, node, key), **dict.fromkeys((*Instance.__annotations__, *shown))}
+        super().__init__(InstanceProvider(), name, props, _options(opts))
+
+
+class Gang(Resource, module="vast", name="Gang"):
+    """`count` equal machines, all or none. Output: `machines`, a list of what `Instance` shows of each."""
+
+    machines: pulumi.Output[list[dict[str, Any]]]
+
+    def __init__(
+        self, name: str, node: Node, count: int, key: SshKey, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare `count` machines that fit `node` and let `key` in."""
+        props = {**_inputs(name, node, key), "count": count, "machines": None}
+        super().__init__(GangProvider(), name, props, _options(opts))
+
+
+def _inputs(name: str, node: Node, key: SshKey) -> dict[str, Any]:
+    return {
+        "stack": pulumi.get_stack(),
+        "name": name,
+        "node": node.model_dump(mode="json", exclude_none=True),
+        "public_key": key.public_key,
+        "private_key": key.private_key,
+    }
+
+
+def _options(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    """Delete before replace: the new machine must never find the old one by its label."""
+    return pulumi.ResourceOptions.merge(pulumi.ResourceOptions(delete_before_replace=True), opts)
