@@ -22,6 +22,7 @@ from pulumi.dynamic import (
 from pulumi.runtime import rpc
 from pydantic import ValidationError
 
+from components.say import say
 from components.spec.node import Node
 from components.vast import keys, policy
 from components.vast.lifecycle import Acquisition
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     from components.vast.client import Api
 
 _REQUEST_FIELDS = ("stack", "name", "node", "count", "public_key", "private_key")
-
-
-say = partial(print, flush=True)
-"""Tells a person what happens: the engine shows what a plugin prints."""
 
 
 class VastProvider(ResourceProvider):

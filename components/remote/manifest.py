@@ -1,0 +1,78 @@
+"""What is in a folder on this computer: path, size and SHA-256 of each file. It decides what is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from components.errors import TransferFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a manifest.
+
+    Attributes:
+        path: relative, with forward slashes.
+        size: bytes.
+        sha256: of its content.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of a folder, by path."""
+
+    files: tuple[File, ...]
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identifies the content and the names of all files."""
+        lines = "".join(f"{file.sha256}  {file.path}\n" for file in self.files)
+        return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def scan(folder: Path) -> Manifest:
+    """Read every file under `folder`, hidden ones excepted.
+
+    Raises:
+        TransferFailed: it is no folder, or a file cannot be read, or a name cannot be sent.
+    """
+    if not folder.is_dir():
+        raise TransferFailed(f"{folder}: no such folder")
+    files: list[File] = []
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") for part in relative.parts) or not path.is_file():
+            continue
+        if any(character in str(relative) for character in "\n\r\\"):
+            raise TransferFailed(f"{path}: rename it; a line break or backslash in a name cannot be sent")
+        files.append(File(relative.as_posix(), path.stat().st_size, sha256(path)))
+    return Manifest(tuple(files))
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex.
+
+    Raises:
+        TransferFailed: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise TransferFailed(f"{path}: {error.strerror}") from None

@@ -1,0 +1,101 @@
+"""What a Pulumi program declares of a machine over SSH: `Folder` and `Step`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi.dynamic import Resource
+from pulumi_command import remote
+
+from components.remote.job import start_script
+from components.remote.provider import FolderProvider
+
+if TYPE_CHECKING:
+    from components.remote.job import Job
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A machine as the things on it see it.
+
+    Attributes:
+        machine: the resource; what is on it needs no removal when it is destroyed.
+        machine_id: changes when another machine takes its place, and everything on it starts over.
+        host: name or address of its SSH server.
+        port: of its SSH server.
+        private_key: the stack's key.
+        host_key: the pinned key, `ssh-ed25519 AAAA...`.
+    """
+
+    machine: pulumi.Resource
+    machine_id: pulumi.Input[int]
+    host: pulumi.Input[str]
+    port: pulumi.Input[int]
+    private_key: pulumi.Input[str]
+    host_key: pulumi.Input[str]
+
+    def login(self) -> pulumi.Output[dict[str, object]]:
+        """The fields of `components.remote.shell.Login`, as a secret."""
+        return pulumi.Output.secret(
+            {
+                "host": self.host,
+                "port": self.port,
+                "private_key": self.private_key,
+                "host_key": self.host_key,
+            }
+        )
+
+    def options(self, opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+        """Options of everything on the machine: it dies with it, so nothing dials a dying host."""
+        return pulumi.ResourceOptions.merge(pulumi.ResourceOptions(deleted_with=self.machine), opts)
+
+
+class Folder(Resource, module="remote", name="Folder"):
+    """A folder on the machine, kept equal to one on this computer.
+
+    Outputs: `digest` of names and content, `files`, `size` in bytes.
+    """
+
+    digest: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, reach: Reach, source: str, folder: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare that `folder` (relative to the workspace) holds what `source` holds here."""
+        props = {
+            "machine": reach.machine_id,
+            "login": reach.login(),
+            "source": source,
+            "folder": folder,
+            "digest": None,
+            "files": None,
+            "size": None,
+        }
+        super().__init__(FolderProvider(), name, props, reach.options(opts))
+
+
+def step(reach: Reach, job: Job, opts: pulumi.ResourceOptions | None = None) -> remote.Command:
+    """Declare that `job` is started on the machine.
+
+    The command returns at once with one short line; the job goes on detached, with its own log. The script
+    goes by standard input, so that an error does not print it.
+    """
+    connection = remote.ConnectionArgs(
+        host=reach.host,
+        port=pulumi.Output.from_input(reach.port).apply(float),
+        user="root",
+        private_key=reach.private_key,
+        host_key=reach.host_key,
+        dial_error_limit=4,
+    )
+    return remote.Command(
+        job.name,
+        connection=connection,
+        create="bash -s",
+        stdin=start_script(job),
+        triggers=[reach.machine_id, job.digest],
+        logging=remote.Logging.NONE,
+        opts=reach.options(opts),
+    )
