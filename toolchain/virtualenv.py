@@ -65,7 +65,8 @@ def _make(root: Path, python: Path, release: str, uv: str | None) -> None:
         _run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, environment])
         install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
     else:
-        _run([sys.executable, "-m", "venv", environment])
+        if not (environment / "bin" / "pip").exists():
+            _run([sys.executable, "-m", "venv", environment])
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*install, "--require-hashes", "--requirement", root / "requirements.lock"])
     # What an editable install would do: `cli` and the others are found from any folder.
