@@ -60,7 +60,10 @@ class Traffic:
 class Host(Protocol):
     """A machine as the contracts see it."""
 
-    traffic: Traffic
+    @property
+    def traffic(self) -> Traffic:
+        """What has crossed the network link up to now."""
+        ...
 
     @property
     def ports(self) -> dict[str, int]:

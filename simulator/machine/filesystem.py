@@ -1,0 +1,194 @@
+"""The files of a machine: a small Linux around the host's programs.
+
+The host's system directories and its Python are shown read-only; everything else is the machine's
+own and stays over stop and start. What an image adds is in `simulator.machine.image`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import PIL
+
+from simulator.machine.sandbox import Isolation
+
+if TYPE_CHECKING:
+    from simulator.machine.namespaces import Bind, Container
+    from simulator.machine.spec import MachineSpec
+
+SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+ETC = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl")
+DIRECTORIES = (
+    *("dev", "etc", "home", "media", "mnt", "opt", "proc", "root/.ssh", "run", "srv", "sys"),
+    *("tmp", "var/cache", "var/lib", "var/log", "var/tmp", "workspace"),
+)
+PROGRAMS = Path(__file__).parents[1] / "image"
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+ADDRESS = "172.17.0.2"  # the first one that Docker's bridge gives out
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Files:
+    """The file tree of one machine, on the host.
+
+    Attributes:
+        root: everything that belongs to the machine.
+        tree: the container's `/`.
+        isolation: how the machine runs; decides where its programs see their files.
+    """
+
+    def __init__(self, root: Path, spec: MachineSpec, web: Path | None) -> None:
+        """Describe the tree under `root`; `web` is a folder that stands for the internet."""
+        self.root = root
+        self.tree = root / "rootfs"
+        self.isolation = Isolation.NAMESPACES
+        self.hostname = hashlib.sha256(str(spec.contract_id).encode()).hexdigest()[:12]
+        self._local = root / "local"
+        self._spec = spec
+        self._shown = {
+            "/usr/local": self._local,
+            "/opt/simulated/python": Path(sys.base_prefix),
+            "/opt/simulated/packages": Path(PIL.__file__).parents[1],
+            "/opt/simulated/image": PROGRAMS,
+        }
+        if web:
+            self._shown["/opt/simulated/web"] = web
+
+    def create(self) -> None:
+        """Make what is not there yet."""
+        for directory in DIRECTORIES:
+            (self.tree / directory).mkdir(parents=True, exist_ok=True)
+        for directory, mode in (("root", 0o700), ("root/.ssh", 0o700), ("tmp", 0o1777)):
+            (self.tree / directory).chmod(mode)
+        for name in SYSTEM:
+            host = Path("/", name)
+            if host.is_symlink() and not (self.tree / name).is_symlink():
+                (self.tree / name).symlink_to(host.readlink())
+        (self._local / "bin").mkdir(parents=True, exist_ok=True)
+        etc = self.tree / "etc"
+        defaults = {
+            "passwd": "root:x:0:0:root:/root:/bin/bash\n"
+            "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+            "group": "root:x:0:\nnogroup:x:65534:\n",
+            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+            "hostname": f"{self.hostname}\n",
+            "hosts": f"127.0.0.1 localhost\n::1 localhost\n{ADDRESS} {self.hostname}\n",
+            "profile": f'export PATH="{PATH}"\n',
+            "environment": "",
+        }
+        for name, text in defaults.items():
+            if not (etc / name).exists():
+                (etc / name).write_text(text)
+        total = self._spec.ram * 1024
+        (self.root / "meminfo").write_text(
+            f"MemTotal:       {total:>8} kB\nMemFree:        {total * 9 // 10:>8} kB\n"
+            f"MemAvailable:   {total * 9 // 10:>8} kB\nBuffers:               0 kB\n"
+            "Cached:                0 kB\nSwapTotal:             0 kB\nSwapFree:              0 kB\n"
+        )
+
+    def container(self, isolation: Isolation) -> Container:
+        """Return what a sandbox needs to show this tree as `/`."""
+        binds = [
+            _bind(Path("/", name), f"/{name}")
+            for name in SYSTEM
+            if Path("/", name).is_dir() and not Path("/", name).is_symlink()
+        ]
+        binds += [_bind(host, f"/etc/{host.name}") for host in _existing("/etc", ETC)]
+        for inside, host in self._shown.items():
+            if inside == "/opt/simulated/packages":
+                # Only what the image's programs import, not all that the simulator has installed.
+                names = ("PIL", "pillow.libs")
+                binds += [_bind(found, f"{inside}/{found.name}") for found in _existing(host, names)]
+            else:
+                binds.append(_bind(host, inside, writable=host == self._local))
+        binds.append(_bind(self.root / "meminfo", "/proc/meminfo"))
+        return {
+            "isolation": isolation.value,
+            "root": str(self.tree),
+            "hostname": self.hostname,
+            "address": ADDRESS,
+            "binds": binds,
+            "full_disk": "/workspace" if "disk_full" in self._spec.faults else None,
+        }
+
+    def host_path(self, path: str) -> Path:
+        """Return where a path of the container lies on the host."""
+        for inside, host in self._shown.items():
+            if path == inside or path.startswith(f"{inside}/"):
+                return Path(f"{host}{path.removeprefix(inside)}")
+        return Path(f"{self.tree}{path}")
+
+    def seen_path(self, path: str) -> str:
+        """Return the path under which the machine's programs find a path of the container."""
+        return str(self.host_path(path)) if self.isolation is Isolation.NONE else path
+
+    def environment(self) -> dict[str, str]:
+        """Return what sshd sets for root, and what leads programs to their files."""
+        variables = {
+            "HOME": self.seen_path("/root"),
+            "USER": "root",
+            "LOGNAME": "root",
+            "SHELL": "/bin/bash",
+            "PATH": PATH,
+            "LANG": "C.UTF-8",
+        }
+        if self.isolation is Isolation.NONE:
+            variables |= {
+                "PATH": f"{self._local}/bin:{PATH}",
+                "WORKSPACE": self.seen_path("/workspace"),
+                "TMPDIR": self.seen_path("/tmp"),
+                "SIMULATED_MACHINE": self.seen_path("/etc/simulated.json"),
+                "SIMULATED_TRAFFIC": self.seen_path("/run/traffic"),
+                "SIMULATED_GPU": self.seen_path("/run/gpu"),
+            }
+        elif sysconfig.get_config_var("Py_ENABLE_SHARED") and sys.base_prefix != "/usr":
+            variables["LD_LIBRARY_PATH"] = "/opt/simulated/python/lib"
+        return variables
+
+    def install_python(self, prefix: str) -> None:
+        """Make a virtual environment of the host's Python at `prefix`."""
+        where = self.host_path(prefix)
+        packages = where / "lib" / PYTHON / "site-packages"
+        packages.mkdir(parents=True, exist_ok=True)
+        (where / "bin").mkdir(exist_ok=True)
+        home = self.seen_path("/opt/simulated/python/bin")
+        (where / "pyvenv.cfg").write_text(
+            f"home = {home}\ninclude-system-site-packages = false\n"
+            f"version = {sys.version_info.major}.{sys.version_info.minor}\n"
+        )
+        (packages / "image.pth").write_text(self.seen_path("/opt/simulated/packages") + "\n")
+        for name, target in (
+            (PYTHON, f"{home}/{PYTHON}"),
+            ("python3", PYTHON),
+            ("python", PYTHON),
+        ):
+            link(where / "bin" / name, target)
+
+    def remove(self) -> None:
+        """Delete everything."""
+        for directory, names, _ in os.walk(self.root):
+            for name in names:
+                path = Path(directory, name)
+                if not path.is_symlink():
+                    path.chmod(0o700)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def link(path: Path, target: str) -> None:
+    """Make or renew a symbolic link."""
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def _bind(source: Path, target: str, *, writable: bool = False) -> Bind:
+    return {"source": str(source), "target": target, "writable": writable}
+
+
+def _existing(directory: str | Path, names: tuple[str, ...]) -> list[Path]:
+    return [path for path in (Path(directory, name) for name in names) if path.exists()]

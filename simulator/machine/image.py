@@ -1,0 +1,91 @@
+"""What an image brings: its programs, its Python, its workspace, and the facts about the machine.
+
+The programs themselves live in `simulator/image`; here they are only put in their places.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from typing import TYPE_CHECKING
+
+from simulator.machine.filesystem import PROGRAMS, link
+
+if TYPE_CHECKING:
+    from simulator.machine.filesystem import Files
+    from simulator.machine.spec import MachineSpec
+
+ACTIVATE = """export VIRTUAL_ENV={venv}
+export PATH="$VIRTUAL_ENV/bin:$PATH"
+deactivate() {{ PATH="${{PATH#"$VIRTUAL_ENV/bin:"}}"; unset VIRTUAL_ENV; unset -f deactivate; }}
+"""
+ENTRYPOINT = """#!/bin/bash
+# Boots the image's services; like the real one it does not return.
+exec sleep infinity
+"""
+
+
+def install(files: Files, spec: MachineSpec) -> None:
+    """Put the image of `spec` into a machine's tree; what is there already is kept."""
+    files.install_python("/usr/local")
+    programs = files.host_path("/usr/local/bin")
+    for program in sorted((PROGRAMS / "bin").glob("*")):
+        link(programs / program.name, files.seen_path(f"/opt/simulated/image/bin/{program.name}"))
+    if is_vast_image(spec.image):
+        _install_vast(files)
+    repository = spec.image.partition(":")[0]
+    if "kohya" in repository:
+        scripts = files.host_path("/workspace/kohya_ss/sd-scripts")
+        if not scripts.exists():
+            shutil.copytree(PROGRAMS / "sd-scripts", scripts, symlinks=True)
+    if "comfy" in repository:
+        for folder in ("models/checkpoints", "models/loras", "input", "output"):
+            files.host_path(f"/workspace/ComfyUI/{folder}").mkdir(parents=True, exist_ok=True)
+
+
+def is_vast_image(image: str) -> bool:
+    """Return whether an image is one of Vast.ai's own."""
+    return image.removeprefix("docker.io/").startswith("vastai/")
+
+
+def write_facts(files: Files, spec: MachineSpec, scale: float) -> None:
+    """Tell the image's programs what machine they are on; `scale` is the clock's."""
+    web = files.host_path("/opt/simulated/web")
+    facts = {
+        "gpus": [
+            {
+                "name": spec.gpu_name,
+                "memory_mib": spec.gpu_ram,
+                "driver": spec.driver_version,
+                "cuda": str(spec.cuda_max_good),
+                "uuid": f"GPU-{uuid.uuid5(uuid.NAMESPACE_OID, f'{spec.contract_id}/{index}')}",
+            }
+            for index in range(spec.gpu_count)
+        ],
+        "scale": scale,
+        "inet_down_mbps": spec.inet_down,
+        "inet_up_mbps": spec.inet_up,
+        "disk_gb": spec.disk,
+        "cpu_cores": spec.cpu_cores,
+        "ram_mib": spec.ram,
+        "image": spec.image,
+        "web": files.seen_path("/opt/simulated/web") if web.is_dir() else None,
+        "faults": sorted(spec.faults),
+    }
+    file = files.host_path("/etc/simulated.json")
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(facts, indent=1))
+    new.replace(file)
+
+
+def _install_vast(files: Files) -> None:
+    files.install_python("/venv/main")
+    venv = files.seen_path("/venv/main")
+    (files.host_path("/venv/main") / "bin/activate").write_text(ACTIVATE.format(venv=venv))
+    entrypoint = files.host_path("/usr/local/bin/entrypoint.sh")
+    entrypoint.write_text(ENTRYPOINT)
+    entrypoint.chmod(0o755)
+    bashrc = files.host_path("/root/.bashrc")
+    if not bashrc.exists():
+        bashrc.write_text(f'[ -z "$PS1" ] && return\n. {venv}/bin/activate\n')

@@ -1,0 +1,191 @@
+"""A container from the outside: run a program in it, connect to its ports, kill it.
+
+The other end of `simulator.machine.agent`. Knows nothing of SSH or of what is installed inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+import os
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from simulator.machine.namespaces import Container
+
+MESSAGE_LIMIT = 2**18
+
+
+class Isolation(enum.Enum):
+    """How far a machine is kept apart from the host."""
+
+    NAMESPACES = "namespaces"
+    USER_NAMESPACES = "user namespaces"
+    NONE = "none"
+
+
+class SandboxError(Exception):
+    """The kernel refused to make a container; the message says which step and why."""
+
+
+@dataclass
+class Program:
+    """A program that runs inside, and this end of its standard streams.
+
+    Attributes:
+        stdin: descriptor to write to (the terminal's master when it has one).
+        stdout: descriptor to read from.
+        stderr: descriptor to read from; None with a terminal.
+    """
+
+    stdin: int
+    stdout: int
+    stderr: int | None
+    _reply: socket.socket
+
+    async def wait(self) -> int:
+        """Return the exit code, or minus the number of the signal that ended it."""
+        answer = await asyncio.get_running_loop().sock_recv(self._reply, 1024)
+        self._reply.close()
+        outcome = json.loads(answer or b'{"signal": 9}')
+        return int(outcome["exit"]) if "exit" in outcome else -int(outcome["signal"])
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the program's process group."""
+        self._reply.send(str(number).encode())
+
+
+class Sandbox:
+    """One running container.
+
+    Attributes:
+        isolation: how far it is kept apart from the host.
+        root: the container's `/` as this process can reach it.
+    """
+
+    def __init__(
+        self,
+        isolation: Isolation,
+        control: socket.socket,
+        agent: asyncio.subprocess.Process,
+        root: int,
+    ) -> None:
+        """Take over an agent that is ready; see `open`."""
+        self.isolation = isolation
+        self.root = Path(f"/proc/self/fd/{root}")
+        self._root = root
+        self._control = control
+        self._agent = agent
+
+    @classmethod
+    async def open(cls, container: Container) -> Self:
+        """Start a container.
+
+        Raises:
+            SandboxError: this host does not allow that isolation.
+        """
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            # -S -E: nothing of the host's environment or site packages leads the agent astray.
+            agent = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-S", "-E", "-s", "-m", "simulator.machine.agent"),
+                stdin=theirs,
+                stdout=asyncio.subprocess.DEVNULL,
+                cwd=Path(__file__).parents[2],
+                env={key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ},
+            )
+        reply = _ask(control, container)
+        with reply:
+            data, fds = await _receive(reply)
+        if not fds:
+            control.close()
+            await agent.wait()
+            reason = json.loads(data)["error"] if data else "its first process died"
+            raise SandboxError(
+                f"no container with isolation {container['isolation']!r} on this host: {reason}"
+            )
+        return cls(Isolation(container["isolation"]), control, agent, fds[0])
+
+    async def run(
+        self, argv: list[str], env: dict[str, str], cwd: str, *, terminal: bool = False
+    ) -> Program:
+        """Start a program; `argv` is the file, then its arguments from the zeroth on.
+
+        Raises:
+            OSError: the arguments are too long.
+        """
+        if terminal:
+            reply = _ask(self._control, {"argv": argv, "env": env, "cwd": cwd})
+            _, (master,) = await _receive(reply)
+            return Program(master, os.dup(master), None, reply)
+        stdin, to_stdin = os.pipe()
+        from_stdout, stdout = os.pipe()
+        from_stderr, stderr = os.pipe()
+        try:
+            reply = self.spawn(argv, env, cwd, stdin, stdout, stderr)
+        except OSError:
+            for fd in (to_stdin, from_stdout, from_stderr):
+                os.close(fd)
+            raise
+        finally:
+            for fd in (stdin, stdout, stderr):
+                os.close(fd)
+        return Program(to_stdin, from_stdout, from_stderr, reply)
+
+    def spawn(self, argv: list[str], env: dict[str, str], cwd: str, *streams: int) -> socket.socket:
+        """Start a program on three descriptors of the caller's; its end is said on the socket."""
+        return _ask(self._control, {"argv": argv, "env": env, "cwd": cwd}, *streams)
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """Return a socket connected to `host` (an IP address) as seen from inside.
+
+        Raises:
+            OSError: nothing listens there, or there is no way to that address.
+        """
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with _ask(self._control, {"socket": family}) as reply:
+            _, (fd,) = await _receive(reply)
+        inner = socket.socket(fileno=fd)
+        inner.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        try:
+            await asyncio.get_running_loop().sock_connect(inner, (host, port))
+        except BaseException:
+            inner.close()
+            raise
+        return inner
+
+    async def close(self) -> None:
+        """Kill every process of the container at once; returns when all are gone."""
+        self._control.close()
+        await self._agent.wait()
+        os.close(self._root)
+
+
+def _ask(control: socket.socket, request: Any, *fds: int) -> socket.socket:
+    """Send a request and return the socket on which its answers arrive."""
+    reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reply.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    with theirs:
+        try:
+            socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno(), *fds])
+        except OSError:
+            reply.close()
+            raise
+    return reply
+
+
+async def _receive(reply: socket.socket) -> tuple[bytes, list[int]]:
+    loop = asyncio.get_running_loop()
+    readable = loop.create_future()
+    loop.add_reader(reply, readable.set_result, None)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(reply)
+    data, fds, *_ = socket.recv_fds(reply, MESSAGE_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
+    return data, fds
