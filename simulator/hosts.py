@@ -31,20 +31,23 @@ class Hosts:
         self._locks: dict[int, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def prepare(self, spec: MachineSpec) -> Host:
+        """Return the machine of a contract; made now unless it was before."""
+        number = spec.contract_id
+        if number not in self._hosts:
+            self._hosts[number] = self._make_host(spec, self._clock, self._root / str(number))
+        return self._hosts[number]
+
     def boot(self, spec: MachineSpec, keys: list[str], answer: Answer) -> None:
         """Start the machine; `answer` gets the host, or None and what went wrong."""
 
         async def run() -> None:
-            number = spec.contract_id
             try:
-                host = self._hosts.get(number)
-                if host is None:
-                    host = self._make_host(spec, self._clock, self._root / str(number))
-                    self._hosts[number] = host
+                host = self.prepare(spec)
                 host.set_authorized_keys(keys)
                 await host.start()
             except Exception as error:
-                log.exception("machine of contract %s did not start", number)
+                log.exception("machine of contract %s did not start", spec.contract_id)
                 answer(None, str(error))
             else:
                 answer(host, "")

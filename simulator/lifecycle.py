@@ -50,6 +50,7 @@ class Lifecycle:
 
     def begin(self, contract: Contract, at: float) -> None:
         """Start the life of a new contract."""
+        contract.proxy_port = self._hosts.prepare(machine_spec(contract)).proxy_port
         self._contracts.record(contract, at)
         if contract.intended == "running" and self.can_run(contract, at):
             self._change(contract, at, cur_state="running", phase="create", due=at + PROVISION)
@@ -136,7 +137,8 @@ class Lifecycle:
 
     def resume(self, contract: Contract, at: float) -> None:
         """Bring the machine back after the simulator was restarted."""
-        self._change(contract, at, running_since=None, ports={})
+        proxy_port = self._hosts.prepare(machine_spec(contract)).proxy_port
+        self._change(contract, at, running_since=None, ports={}, proxy_port=proxy_port)
         waits = contract.offline or contract.phase is not None or not contract.pulled
         if not waits and contract.cur_state == "running" and contract.actual != "exited":
             self._boot_soon(contract, at)
