@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
 from components.errors import TransferFailed
 from components.remote.manifest import scan
@@ -18,14 +18,6 @@ class FolderProvider(ResourceProvider):
     """Keeps a folder on a machine equal to one on this computer."""
 
     serialize_as_secret_always = False  # only a class name is serialized
-
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Read the local folder's manifest: its digest is what a diff compares."""
-        try:
-            manifest = scan(Path(news["source"]))
-        except TransferFailed as error:
-            return CheckResult(news, [CheckFailure("source", str(error))])
-        return CheckResult({**news, "digest": manifest.digest}, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Send again for other content; start over on another machine or in another place."""
@@ -44,16 +36,16 @@ class FolderProvider(ResourceProvider):
 def _sent(props: dict[str, Any]) -> dict[str, Any]:
     source, folder = Path(props["source"]), props["folder"]
     manifest = scan(source)
+    if manifest.digest != props["digest"]:
+        raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
 
     def tell(done: int, total: int, rate: float) -> None:
         share, left = 100 * done // max(total, 1), (total - done) / max(rate, 1)
-        say(
-            f"{folder}: {done / 1e6:.1f} of {total / 1e6:.1f} MB ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left"
-        )
+        mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        say(f"{folder}: sent {mb} ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left")
 
     with connect(Login(**props["login"])) as shell:
         sent = send(shell, source, manifest, folder, tell)
-    say(
-        f"{folder}: {len(manifest.files)} files, {manifest.size / 1e6:.1f} MB, of which {sent / 1e6:.1f} MB were sent"
-    )
-    return {**props, "digest": manifest.digest, "files": len(manifest.files), "size": manifest.size}
+    mb = f"{manifest.size / 1e6:.1f} MB"
+    say(f"{folder}: holds {len(manifest.files)} files, {mb}; {sent / 1e6:.1f} MB had to be sent")
+    return props

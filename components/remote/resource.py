@@ -13,7 +13,10 @@ from components.remote.job import start_script
 from components.remote.provider import FolderProvider
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from components.remote.job import Job
+    from components.remote.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -53,25 +56,27 @@ class Reach:
 
 
 class Folder(Resource, module="remote", name="Folder"):
-    """A folder on the machine, kept equal to one on this computer.
-
-    Outputs: `digest` of names and content, `files`, `size` in bytes.
-    """
-
-    digest: pulumi.Output[str]
+    """A folder on the machine, kept equal to one on this computer."""
 
     def __init__(
-        self, name: str, reach: Reach, source: str, folder: str, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        reach: Reach,
+        source: Path,
+        manifest: Manifest,
+        *,
+        folder: str,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare that `folder` (relative to the workspace) holds what `source` holds here."""
+        """Declare that `folder` (relative to the workspace) holds the `manifest` of `source`."""
         props = {
             "machine": reach.machine_id,
             "login": reach.login(),
-            "source": source,
+            "source": str(source),
             "folder": folder,
-            "digest": None,
-            "files": None,
-            "size": None,
+            "digest": manifest.digest,
+            "files": len(manifest.files),
+            "bytes": manifest.size,
         }
         super().__init__(FolderProvider(), name, props, reach.options(opts))
 

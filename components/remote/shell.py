@@ -98,6 +98,18 @@ class Shell:
             raise CommandFailed(what, result.exited, result.stderr + result.stdout)
         return str(result.stdout)
 
+    def read(self, what: str, command: str) -> bytes:
+        """Return what a short `command` prints, as bytes: a log may end in the middle of a character."""
+        channel = self.connection.transport.open_session(timeout=_CONNECT_SECONDS)
+        try:
+            channel.settimeout(_CONNECT_SECONDS)
+            channel.exec_command(command)
+            return bytes(channel.makefile("rb").read())
+        except (SSHException, EOFError, OSError) as error:
+            raise Unreachable(f"{what}: the connection broke: {error}") from None
+        finally:
+            channel.close()
+
 
 @contextmanager
 def connect(login: Login) -> Iterator[Shell]:

@@ -1,0 +1,43 @@
+"""The Pulumi dynamic provider of a training run. Its module path is part of every stack's state."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
+
+from components.errors import RemoteError
+from components.kohya import training
+from components.remote.shell import Login, connect
+from components.say import say
+
+
+class TrainingRunProvider(ResourceProvider):
+    """A training that was started and has reached its first step; it goes on detached."""
+
+    serialize_as_secret_always = False  # only a class name is serialized
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Train again for another run or machine: the run's name holds a digest of all that determines it."""
+        replaces = [name for name in ("machine", "run") if olds[name] != news[name]]
+        moved = olds["login"] != news["login"]
+        return DiffResult(changes=bool(replaces) or moved, replaces=replaces, delete_before_replace=True)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Wait for the preparations, start the training and wait for its first step."""
+        with connect(Login(**props["login"])) as shell:
+            training.prepare(shell, props["preparations"], props["limit"], say)
+            training.start(shell, props["script"])
+            follower = training.first_step(shell, props["limit"], say)
+        say(f"training {props['run']}: {follower.progress}")
+        return CreateResult(props["run"], {**props, "steps": follower.progress.total})
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Take over a new address; the training itself is the same."""
+        return UpdateResult({**olds, **news})
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Stop the training where the machine can be reached; where not, nothing is left to stop."""
+        with suppress(RemoteError), connect(Login(**props["login"])) as shell:
+            training.stop(shell)

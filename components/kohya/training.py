@@ -1,0 +1,166 @@
+"""Starting sd-scripts on a machine, following it, and proving that it succeeded. Knows no Pulumi.
+
+Success is exit code 0, the closing line and the file: with an empty dataset sd-scripts exits 0 and makes
+nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import TYPE_CHECKING, Final
+
+from components.errors import TrainingFailed, Unreachable
+from components.kohya.progress import Progress
+from components.remote.job import (
+    WORKSPACE,
+    Job,
+    JobStatus,
+    log_script,
+    parse_status,
+    start_script,
+    status_script,
+    stop_script,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from components.remote.shell import Shell
+
+JOB: Final = "training"
+_POLL: Final = 1.0
+_TAIL_BYTES: Final = 3000
+_PIECE: Final = 262144
+
+
+def prepare(shell: Shell, jobs: list[str], limit: float, say: Callable[[str], None]) -> None:
+    """Wait until the named jobs are done.
+
+    Raises:
+        TrainingFailed: one failed or was lost; the end of its log is in the message.
+        Unreachable: they are not done after `limit` seconds.
+    """
+    deadline = time.monotonic() + limit
+    told = ""
+    while jobs:
+        states = _states(shell, jobs)
+        for name, job in states.items():
+            if job.state in ("failed", "lost", "absent"):
+                raise TrainingFailed(
+                    f"{name} {job.state} on the machine (exit code {job.exit_code}):\n{_tail(shell, job)}"
+                )
+        left = [job for job in states.values() if job.state != "done"]
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise Unreachable(f"{', '.join(job.name for job in left)}: not done after {limit / 60:g} minutes")
+        news = "; ".join(f"{job.name}: {job.tail or 'running'}" for job in left)
+        if news != told:
+            say(news)
+            told = news
+        time.sleep(_POLL)
+
+
+def start(shell: Shell, script: str) -> None:
+    """Start training, unless the same training runs or is done."""
+    shell.run("starting the training", start_script(Job(JOB, script)))
+
+
+def stop(shell: Shell) -> None:
+    """End the training with all its processes."""
+    shell.run("stopping the training", stop_script(JOB))
+
+
+class Follower:
+    """Reads a training's log as it grows; can begin at any time, and again after a broken connection."""
+
+    def __init__(self) -> None:
+        """Begin at the start of the log."""
+        self.progress = Progress()
+        self._offset = 0
+        self._undecoded = b""
+
+    def look(self, shell: Shell) -> JobStatus:
+        """Read what is new and return the job's state.
+
+        Raises:
+            TrainingFailed: the loss is nan or infinite; the training was stopped, since it cannot recover.
+        """
+        job = _states(shell, [JOB])[JOB]
+        while self._offset < job.log_bytes:
+            piece = shell.read("reading the training's log", log_script(JOB, self._offset, _PIECE))
+            if not piece:
+                break
+            self._offset += len(piece)
+            text, self._undecoded = _decoded(self._undecoded + piece)
+            self.progress.read(text)
+        if self.progress.diverged and job.state == "running":
+            stop(shell)
+            raise TrainingFailed(
+                f"the loss is {self.progress.loss} at step {self.progress.step}: stopped. Lower the learning "
+                "rate, or use precision bf16."
+            )
+        return job
+
+
+def first_step(shell: Shell, limit: float, say: Callable[[str], None]) -> Follower:
+    """Wait until the first training step was seen and return the follower that saw it.
+
+    Raises:
+        TrainingFailed: the trainer ended before, or made nothing.
+        Unreachable: no step after `limit` seconds.
+    """
+    follower, deadline, told = Follower(), time.monotonic() + limit, ""
+    while True:
+        job = follower.look(shell)
+        if follower.progress.step:
+            return follower
+        if job.state != "running":
+            raise TrainingFailed(
+                f"the training {job.state} before its first step (exit code {job.exit_code}). The machine still "
+                f"bills: mend the job and run `pulumi up` again, or `pulumi destroy`. Its log ends:\n"
+                f"{_tail(shell, job)}"
+            )
+        if time.monotonic() > deadline:
+            raise Unreachable(f"no training step after {limit / 60:g} minutes; the log ends: {job.tail}")
+        if job.tail and job.tail != told:
+            say(job.tail)
+            told = job.tail
+        time.sleep(_POLL)
+
+
+def prove(shell: Shell, follower: Follower, job: JobStatus, checkpoint: str) -> None:
+    """Check that a training that has ended made its checkpoint.
+
+    Raises:
+        TrainingFailed: it did not.
+    """
+    exists = shell.run(
+        "looking for the checkpoint",
+        f'cd "{WORKSPACE}"; test -s {shlex.quote(checkpoint)} && echo yes || true',
+    )
+    if job.state == "done" and follower.progress.finished and exists.strip() == "yes":
+        return
+    why = f"exit code {job.exit_code}" if job.state == "failed" else f"it {job.state}, but made no checkpoint"
+    raise TrainingFailed(f"the training failed: {why}. Its log ends:\n{_tail(shell, job)}")
+
+
+def _states(shell: Shell, names: list[str]) -> dict[str, JobStatus]:
+    return parse_status(shell.run("asking after jobs", status_script(names)))
+
+
+def _tail(shell: Shell, job: JobStatus) -> str:
+    offset = max(0, job.log_bytes - _TAIL_BYTES)
+    return shell.read("reading a log", log_script(job.name, offset)).decode("utf-8", errors="replace").strip()
+
+
+def _decoded(data: bytes) -> tuple[str, bytes]:
+    """Decode all but a character that is cut off at the end."""
+    for cut in range(min(4, len(data) + 1)):
+        end = len(data) - cut
+        try:
+            return data[:end].decode("utf-8"), data[end:]
+        except UnicodeDecodeError:
+            continue
+    return data.decode("utf-8", errors="replace"), b""
