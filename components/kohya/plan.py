@@ -57,9 +57,9 @@ class Plan:
     logs: str
 
     @property
-    def preparations(self) -> list[str]:
-        """Names of the jobs that must be done before training starts."""
-        return [job.name for job in (self.install, self.base_model) if job]
+    def preparations(self) -> list[Job]:
+        """The jobs that must be done before training starts; they do not wait for each other."""
+        return [job for job in (self.install, self.base_model) if job]
 
 
 def plan(job: TrainJob, dataset_digest: str) -> Plan:

@@ -9,6 +9,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateRes
 
 from components.errors import RemoteError
 from components.kohya import training
+from components.remote.job import Job
 from components.remote.shell import Login, connect
 from components.say import say
 
@@ -26,8 +27,9 @@ class TrainingRunProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Wait for the preparations, start the training and wait for its first step."""
-        with connect(Login(**props["login"])) as shell:
-            training.prepare(shell, props["preparations"], props["limit"], say)
+        with connect(Login.of(props["login"])) as shell:
+            jobs = [Job(name, script) for name, script in props["preparations"].items()]
+            training.prepare(shell, jobs, props["limit"], say)
             training.start(shell, props["script"])
             follower = training.first_step(shell, props["limit"], say)
         say(f"training {props['run']}: {follower.progress}")
@@ -39,5 +41,5 @@ class TrainingRunProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Stop the training where the machine can be reached; where not, nothing is left to stop."""
-        with suppress(RemoteError), connect(Login(**props["login"])) as shell:
+        with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
             training.stop(shell)

@@ -31,7 +31,7 @@ class TrainingRun(Resource, module="kohya", name="TrainingRun"):
             "machine": reach.machine_id,
             "login": reach.login(),
             "run": plan.run,
-            "preparations": plan.preparations,
+            "preparations": {job.name: job.script for job in plan.preparations},
             "script": plan.training.script,
             "limit": limit,
             "steps": None,

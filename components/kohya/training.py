@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 JOB: Final = "training"
 _POLL: Final = 1.0
 _TAIL_BYTES: Final = 3000
+_STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
 _PIECE: Final = 262144
 
 
-def prepare(shell: Shell, jobs: list[str], limit: float, say: Callable[[str], None]) -> None:
-    """Wait until the named jobs are done.
+def prepare(shell: Shell, jobs: list[Job], limit: float, say: Callable[[str], None]) -> None:
+    """Wait until `jobs` are done; one that failed or was lost in an earlier run is started again first.
 
     Raises:
         TrainingFailed: one failed or was lost; the end of its log is in the message.
@@ -43,19 +44,24 @@ def prepare(shell: Shell, jobs: list[str], limit: float, say: Callable[[str], No
     """
     deadline = time.monotonic() + limit
     told = ""
+    for job in jobs:
+        shell.run(f"starting {job.name}", start_script(job))
     while jobs:
-        states = _states(shell, jobs)
-        for name, job in states.items():
-            if job.state in ("failed", "lost", "absent"):
+        states = _states(shell, [job.name for job in jobs])
+        for name, state in states.items():
+            if state.state in ("failed", "lost"):
                 raise TrainingFailed(
-                    f"{name} {job.state} on the machine (exit code {job.exit_code}):\n{_tail(shell, job)}"
+                    f"{name} {state.state} on the machine (exit code {state.exit_code}). {_STILL_BILLS} "
+                    f"Its log ends:\n{_tail(shell, state)}"
                 )
-        left = [job for job in states.values() if job.state != "done"]
+        left = [state for state in states.values() if state.state != "done"]
         if not left:
             return
         if time.monotonic() > deadline:
-            raise Unreachable(f"{', '.join(job.name for job in left)}: not done after {limit / 60:g} minutes")
-        news = "; ".join(f"{job.name}: {job.tail or 'running'}" for job in left)
+            raise Unreachable(
+                f"{', '.join(state.name for state in left)}: not done after {limit / 60:g} minutes"
+            )
+        news = "; ".join(f"{state.name}: {state.tail or 'running'}" for state in left)
         if news != told:
             say(news)
             told = news
@@ -118,9 +124,8 @@ def first_step(shell: Shell, limit: float, say: Callable[[str], None]) -> Follow
             return follower
         if job.state != "running":
             raise TrainingFailed(
-                f"the training {job.state} before its first step (exit code {job.exit_code}). The machine still "
-                f"bills: mend the job and run `pulumi up` again, or `pulumi destroy`. Its log ends:\n"
-                f"{_tail(shell, job)}"
+                f"the training {job.state} before its first step (exit code {job.exit_code}). {_STILL_BILLS} "
+                f"Its log ends:\n{_tail(shell, job)}"
             )
         if time.monotonic() > deadline:
             raise Unreachable(f"no training step after {limit / 60:g} minutes; the log ends: {job.tail}")

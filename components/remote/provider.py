@@ -26,7 +26,7 @@ class FolderProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Send the folder."""
-        return CreateResult(f"{props['machine']}/{props['folder']}", _sent(props))
+        return CreateResult(f"{int(props['machine'])}/{props['folder']}", _sent(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Send what changed, remove what is gone."""
@@ -44,7 +44,7 @@ def _sent(props: dict[str, Any]) -> dict[str, Any]:
         mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
         say(f"{folder}: sent {mb} ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left")
 
-    with connect(Login(**props["login"])) as shell:
+    with connect(Login.of(props["login"])) as shell:
         sent = send(shell, source, manifest, folder, tell)
     mb = f"{manifest.size / 1e6:.1f} MB"
     say(f"{folder}: holds {len(manifest.files)} files, {mb}; {sent / 1e6:.1f} MB had to be sent")

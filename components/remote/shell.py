@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fabric import Config, Connection
 from invoke.exceptions import CommandTimedOut
@@ -24,7 +24,7 @@ from paramiko import (
 from components.errors import AccessDenied, CommandFailed, HostKeyChanged, RemoteError, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from paramiko.pkey import PKey
 
@@ -56,6 +56,11 @@ class Login:
     port: int
     private_key: str = field(repr=False)
     host_key: str = ""
+
+    @classmethod
+    def of(cls, props: Mapping[str, Any]) -> Login:
+        """Decode what a resource was given; Pulumi's numbers are floats."""
+        return cls(props["host"], int(props["port"]), props["private_key"], props["host_key"])
 
 
 class Shell:

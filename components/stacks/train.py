@@ -29,10 +29,8 @@ def build(job: TrainJob) -> dict[str, Any]:
     steps = plan(job, manifest.digest)
 
     reach, outputs = rented(job.node)
-    preparations: list[pulumi.Resource] = [step(reach, steps.install)]
-    if steps.base_model:
-        preparations.append(step(reach, steps.base_model))
-    preparations.append(Folder("dataset", reach, source, manifest, folder=DATASET))
+    dataset = Folder("dataset", reach, source, manifest, folder=DATASET)
+    preparations: list[pulumi.Resource] = [dataset, *(step(reach, each) for each in steps.preparations)]
     training = TrainingRun(
         "training", reach, steps, job.training.first_step, pulumi.ResourceOptions(depends_on=preparations)
     )
