@@ -114,8 +114,8 @@ def unpack(archive: Path, names: Collection[str], folder: Path) -> None:
     try:
         with tarfile.open(archive) as members:
             for member in members:
-                name = PurePosixPath(member.name).name
-                if member.name != f"pulumi/{name}" or name not in missing:
+                *folders, name = PurePosixPath(member.name).parts or ("",)
+                if folders != ["pulumi"] or name not in missing:
                     continue
                 content = members.extractfile(member) if member.isreg() else None
                 if content is None:

@@ -49,7 +49,7 @@ def ensure(root: Path, uv: str | None) -> Path:
         if not ready():
             began = time.monotonic()
             packages = len(re.findall(rb"^[\w.-]+==", lock, re.MULTILINE))
-            say(f"making .venv: {packages} packages, about {'10' if uv else '60'} s")
+            say(f"making .venv: {packages} packages, about {'10' if uv else '40'} s")
             _make(root, python, release, uv)
             stamp.write_text(wanted)
             say(f"made .venv in {duration(time.monotonic() - began)}")
