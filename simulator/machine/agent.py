@@ -3,7 +3,8 @@
 Talks over one socketpair (its standard input) that the simulator holds the other end of. Each
 message is JSON with file descriptors; the first descriptor is a socket for the answer:
 
-- the first message describes the container (`Container`); the answer is a descriptor of its root directory or `{"error": ...}`;
+- the first message describes the container (`Container`); the answer is a descriptor of its root
+  directory, or `{"error": ...}`;
 - `{"socket": family}` is answered with a TCP socket of this network namespace;
 - `{"argv", "env", "cwd"}` with three more descriptors runs a program on them; without them, on a
   new terminal whose master is the answer's descriptor. `{"exit": n}` or `{"signal": n}` follows
@@ -54,9 +55,7 @@ class Agent:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._control:
-                    data, fds, *_ = socket.recv_fds(
-                        self._control, MESSAGE_LIMIT, 4, socket.MSG_CMSG_CLOEXEC
-                    )
+                    data, fds = _receive(self._control)
                     if not data:
                         return
                     self._answer(json.loads(data), fds)
@@ -98,8 +97,10 @@ class Agent:
     def _relay_signal(self, pid: int) -> None:
         if reply := self._replies.get(pid):
             if number := reply.recv(16):
-                with contextlib.suppress(ProcessLookupError):
+                try:
                     os.killpg(pid, int(number))
+                except ProcessLookupError:  # it has not become the leader of its group yet
+                    os.kill(pid, int(number))
             else:
                 self._selector.unregister(reply)
 
@@ -125,6 +126,13 @@ def _run(argv: list[str], env: dict[str, str], cwd: str, streams: list[int]) -> 
         os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(127)
+
+
+def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    data, fds, *_ = socket.recv_fds(control, MESSAGE_LIMIT, 4)
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return data, fds
 
 
 def _send_fd(reply: socket.socket, fd: int) -> None:
@@ -167,7 +175,7 @@ def main() -> None:
     """Become the container that the first message describes, and serve."""
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-    data, fds, *_ = socket.recv_fds(control, MESSAGE_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
+    data, fds = _receive(control)
     reply = socket.socket(fileno=fds[0])
     container: namespaces.Container = json.loads(data)
     isolated = container["isolation"] != "none"

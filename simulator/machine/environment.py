@@ -43,9 +43,7 @@ def container_environment(
     user = {key: value for key, value in spec.env.items() if not key.startswith("-")}
     numbers = {
         f"VAST_{protocol.upper()}_PORT_{port}": str(number)
-        for (port, _, protocol), number in (
-            (name.partition("/"), number) for name, number in ports.items()
-        )
+        for (port, _, protocol), number in ((name.partition("/"), number) for name, number in ports.items())
     }
     platform = {
         "CONTAINER_ID": str(spec.contract_id),

@@ -142,7 +142,7 @@ class Files:
             variables |= {
                 "PATH": f"{self._local}/bin:{PATH}",
                 "WORKSPACE": self.seen_path("/workspace"),
-                "TMPDIR": self.seen_path("/tmp"),
+                "TMPDIR": self.seen_path("/tmp"),  # noqa: S108 - the machine's own
                 "SIMULATED_MACHINE": self.seen_path("/etc/simulated.json"),
                 "SIMULATED_TRAFFIC": self.seen_path("/run/traffic"),
                 "SIMULATED_GPU": self.seen_path("/run/gpu"),

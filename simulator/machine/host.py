@@ -119,14 +119,12 @@ class Machine:
         try:
             self._write_facts()
             image.install(self._files, self._spec)
-            asked = self._open_ports()
-            variables = environment.container_environment(
-                self._spec, asked, self._keys, PUBLIC_ADDRESS
-            )
+            asked = self._open_ports(self._sandbox)
+            variables = environment.container_environment(self._spec, asked, self._keys, PUBLIC_ADDRESS)
             if image.is_vast_image(self._spec.image):
                 text = environment.format_environment(variables)
                 self._files.host_path("/etc/environment").write_text(text)
-            self._run_onstart(variables)
+            self._run_onstart(self._sandbox, variables)
         except BaseException:
             await self.stop()
             raise
@@ -180,19 +178,19 @@ class Machine:
             return sandbox
         raise SandboxError("; ".join(refusals))
 
-    def _open_ports(self) -> dict[str, int]:
+    def _open_ports(self, sandbox: Sandbox) -> dict[str, int]:
         """Open every public port; return the numbers by the port that was asked for."""
         asked: dict[str, int] = {}
         runtype = self._spec.runtype
         if "ssh" in runtype or "jupyter" in runtype:
-            serve = self._hold if "dead_ssh" in self._spec.faults else self._make_sshd().serve
+            serve = self._hold if "dead_ssh" in self._spec.faults else self._make_sshd(sandbox).serve
             self._listen(serve, self.proxy_port)
             if "direc" in runtype:
                 self._ports["22/tcp"] = asked["22/tcp"] = self._listen(serve)
             if "jupyter_direc" in runtype:
-                self._ports["8080/tcp"] = asked["8080/tcp"] = self._publish(8080)
+                self._ports["8080/tcp"] = asked["8080/tcp"] = self._publish(sandbox, 8080)
         for port, protocol in environment.published(self._spec):
-            public = self._publish(port) if protocol == "tcp" else self._hold_udp()
+            public = self._publish(sandbox, port) if protocol == "tcp" else self._hold_udp()
             asked[f"{port}/{protocol}"] = public
             inside = port if port <= MAX_PORT else public
             self._ports[f"{inside}/{protocol}"] = public
@@ -203,14 +201,13 @@ class Machine:
         self._listening.append(port)
         return port.number
 
-    def _publish(self, port: int) -> int:
+    def _publish(self, sandbox: Sandbox, port: int) -> int:
         """Lead a public port to a port of the container (above 65535: to the same number)."""
-        address = PUBLIC_ADDRESS if self.isolation is Isolation.NONE else ADDRESS
+        address = PUBLIC_ADDRESS if sandbox.isolation is Isolation.NONE else ADDRESS
 
         async def serve(client: socket.socket) -> None:
-            assert self._sandbox
             inside = port if port <= MAX_PORT else public
-            with await self._sandbox.connect(address, inside) as inner:
+            with await sandbox.connect(address, inside) as inner:
                 await relay(client, inner)
 
         public = self._listen(serve)
@@ -227,10 +224,9 @@ class Machine:
         """Accept and never answer."""
         await asyncio.get_running_loop().create_future()
 
-    def _make_sshd(self) -> Sshd:
-        assert self._sandbox
+    def _make_sshd(self, sandbox: Sandbox) -> Sshd:
         home = Path(self._files.seen_path("/root"))
-        return Sshd(self._sandbox, self._host_key, home, self._session_environment)
+        return Sshd(sandbox, self._host_key, home, self._session_environment)
 
     def _session_environment(self) -> dict[str, str]:
         self._write_facts()
@@ -245,8 +241,7 @@ class Machine:
             self._scale = self._clock.scale
             image.write_facts(self._files, self._spec, self._scale)
 
-    def _run_onstart(self, variables: dict[str, str]) -> None:
-        assert self._sandbox
+    def _run_onstart(self, sandbox: Sandbox, variables: dict[str, str]) -> None:
         if not self._spec.onstart:
             return
         self._files.host_path("/root/onstart.sh").write_text(self._spec.onstart)
@@ -254,7 +249,7 @@ class Machine:
         with self._log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
             streams = nothing.fileno(), output.fileno(), output.fileno()
             env = self._files.environment() | variables
-            self._sandbox.spawn(argv, env, env["HOME"], *streams).close()
+            sandbox.spawn(argv, env, env["HOME"], *streams).close()
 
 
 def make_host(spec: MachineSpec, clock: Clock, root: Path) -> Host:

@@ -6,6 +6,7 @@ The other end of `simulator.machine.agent`. Knows nothing of SSH or of what is i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import json
 import os
@@ -56,8 +57,9 @@ class Program:
         return int(outcome["exit"]) if "exit" in outcome else -int(outcome["signal"])
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the program's process group."""
-        self._reply.send(str(number).encode())
+        """Send a signal to the program's process group, if it still runs."""
+        with contextlib.suppress(OSError):
+            self._reply.send(str(number).encode())
 
 
 class Sandbox:
@@ -94,7 +96,7 @@ class Sandbox:
             # -S -E: nothing of the host's environment or site packages leads the agent astray.
             agent = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-S", "-E", "-s", "-m", "simulator.machine.agent"),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 cwd=Path(__file__).parents[2],
                 env={key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ},
@@ -111,9 +113,7 @@ class Sandbox:
             )
         return cls(Isolation(container["isolation"]), control, agent, fds[0])
 
-    async def run(
-        self, argv: list[str], env: dict[str, str], cwd: str, *, terminal: bool = False
-    ) -> Program:
+    async def run(self, argv: list[str], env: dict[str, str], cwd: str, *, terminal: bool = False) -> Program:
         """Start a program; `argv` is the file, then its arguments from the zeroth on.
 
         Raises:
@@ -151,7 +151,7 @@ class Sandbox:
         with _ask(self._control, {"socket": family}) as reply:
             _, (fd,) = await _receive(reply)
         inner = socket.socket(fileno=fd)
-        inner.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        inner.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(inner, (host, port))
         except BaseException:
@@ -169,7 +169,7 @@ class Sandbox:
 def _ask(control: socket.socket, request: Any, *fds: int) -> socket.socket:
     """Send a request and return the socket on which its answers arrive."""
     reply, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    reply.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    reply.setblocking(False)
     with theirs:
         try:
             socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno(), *fds])
@@ -187,5 +187,7 @@ async def _receive(reply: socket.socket) -> tuple[bytes, list[int]]:
         await readable
     finally:
         loop.remove_reader(reply)
-    data, fds, *_ = socket.recv_fds(reply, MESSAGE_LIMIT, 1, socket.MSG_CMSG_CLOEXEC)
+    data, fds, *_ = socket.recv_fds(reply, MESSAGE_LIMIT, 1)
+    for fd in fds:
+        os.set_inheritable(fd, False)
     return data, fds

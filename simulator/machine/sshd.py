@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncssh
 from asyncssh.forward import SSHForwarder
@@ -19,9 +18,12 @@ from asyncssh.forward import SSHForwarder
 from simulator.machine.sftp import ContainerFiles
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
-    from simulator.machine.sandbox import Sandbox
+    from asyncssh.channel import SSHChannel
+
+    from simulator.machine.sandbox import Program, Sandbox
 
 LOOPBACK = {"localhost": ("127.0.0.1", "::1"), "": ("127.0.0.1", "::1")}
 
@@ -111,7 +113,7 @@ class _Connection(asyncssh.SSHServer):
 
     async def connection_requested(
         self, dest_host: str, dest_port: int, _orig_host: str, _orig_port: int
-    ) -> SSHForwarder:
+    ) -> asyncssh.SSHTCPSession[bytes]:
         try:
             sock = await self._sshd.connect(dest_host, dest_port)
         except OSError as error:
@@ -120,7 +122,7 @@ class _Connection(asyncssh.SSHServer):
             ) from None
         loop = asyncio.get_running_loop()
         _, peer = await loop.create_connection(SSHForwarder, sock=sock)
-        return SSHForwarder(peer)
+        return cast("asyncssh.SSHTCPSession[bytes]", SSHForwarder(peer))
 
 
 class _Channel(asyncssh.SSHServerChannel[bytes]):
@@ -132,18 +134,24 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
     def __init__(self, sshd: Sshd) -> None:
         super().__init__(self._run, self._files, sftp_version=3, allow_scp=True)
         self._sshd = sshd
-        self._signal: Callable[[int], None] = lambda _: None
+        self._program: Program | None = None
+        self._early_signals: list[int] = []
 
     def subsystem_requested(self, subsystem: str) -> bool:
         return subsystem == "sftp"
 
     def signal_received(self, signal_name: str) -> None:
         number = getattr(signal, f"SIG{signal_name}", None)
-        if number is not None:
-            self._signal(number)
+        if number is None:
+            return
+        if self._program:
+            self._program.send_signal(number)
+        else:
+            self._early_signals.append(number)
 
-    def _files(self, channel: asyncssh.SSHServerChannel[bytes]) -> ContainerFiles:
-        return ContainerFiles(channel, self._sshd.sandbox.root, self._sshd.home)
+    def _files(self, channel: SSHChannel[bytes]) -> ContainerFiles:
+        server_channel = cast("asyncssh.SSHServerChannel[bytes]", channel)
+        return ContainerFiles(server_channel, self._sshd.sandbox.root, self._sshd.home)
 
     async def _run(self, _process: object) -> None:
         client, client_port, *_ = self.get_extra_info("peername")
@@ -166,10 +174,11 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
             self.stderr.write(f"{error.strerror}\n".encode())
             self.exit(255)
             return
-        self._signal = program.send_signal
+        self._program = program
+        for number in self._early_signals:
+            program.send_signal(number)
         await self.redirect(program.stdin, program.stdout, program.stderr, send_eof=False)
         outcome = await program.wait()
-        self._signal = lambda _: None
         await self.stdout.drain()
         await self.stderr.drain()
         if outcome >= 0:
