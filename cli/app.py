@@ -1,0 +1,85 @@
+"""The commands. Each imports what it needs when it runs, so that `--help` answers at once."""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+app = typer.Typer(
+    help="Declarative GPU infrastructure for diffusion models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Stack = Annotated[str, typer.Argument(help="A stack of this project, such as train.")]
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the machine and the simulator up.")] = False,
+) -> None:
+    """Do the main job against the simulator, for nothing: rent, train a LoRA, bring it home, destroy."""
+    from cli.demo import run
+
+    raise typer.Exit(run(ROOT, keep=keep))
+
+
+@app.command("test", context_settings={"ignore_unknown_options": True})
+def check(
+    arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to pytest.")] = None,
+) -> None:
+    """Run the whole test suite, lint and types included; with arguments, only pytest on them."""
+    from cli.check import run
+
+    raise typer.Exit(run(ROOT, arguments or []))
+
+
+@app.command()
+def simulator(
+    port: Annotated[int, typer.Option(help="TCP port; 0 picks a free one.")] = 0,
+    scale: Annotated[float, typer.Option(help="Virtual seconds per second.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Seed of the market.")] = 7,
+    data: Annotated[Path, typer.Option(help="Folder of the simulated world; kept between runs.")] = ROOT
+    / ".fragua/simulator",
+) -> None:
+    """Run the Vast.ai simulator alone and print the two settings that point any client at it."""
+    from cli.simulation import serve
+
+    raise typer.Exit(serve(port=port, scale=scale, seed=seed, data=data))
+
+
+@app.command()
+def watch(stack: Stack) -> None:
+    """Follow a stack's training to its end and bring each checkpoint home; can be closed and reopened."""
+    from cli.watch import run
+
+    run(ROOT, stack)
+
+
+@app.command()
+def ssh(
+    stack: Stack,
+    command: Annotated[list[str] | None, typer.Argument(help="Run this and return.")] = None,
+) -> None:
+    """Open a shell on a stack's machine, with the stack's key and the pinned host key."""
+    from cli.ssh import shell
+
+    shell(ROOT, stack, command or [])
+
+
+@app.command()
+def tensorboard(
+    stack: Stack,
+    port: Annotated[int, typer.Option(help="Local port.")] = 6006,
+) -> None:
+    """Show a training's curves at http://localhost:PORT through an SSH tunnel."""
+    from cli.ssh import tensorboard as show
+
+    show(ROOT, stack, port)

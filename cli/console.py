@@ -1,0 +1,52 @@
+"""How commands speak: lines that last, and one line that moves where a terminal can show it."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+_EVERY: Final = 5.0
+
+
+class Voice:
+    """Prints lines, and a line of progress that overwrites itself on a terminal.
+
+    Without a terminal the progress is printed as a line at most every five seconds.
+    """
+
+    def __init__(self) -> None:
+        """Speak on standard output."""
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._status = self.console.status("") if self.console.is_terminal else None
+        self._last = 0.0
+
+    def title(self, text: str) -> None:
+        """Begin a chapter."""
+        self.console.print(f"\n[bold]{text}[/bold]")
+
+    def line(self, text: str) -> None:
+        """Say something that stays."""
+        self.console.print(Text(f"  {text}"))
+
+    def moving(self, text: str) -> None:
+        """Say how far something is."""
+        if self._status:
+            self._status.update(Text(text))
+            self._status.start()
+        elif time.monotonic() - self._last > _EVERY:
+            self._last = time.monotonic()
+            self.line(text)
+
+    def still(self) -> None:
+        """End the moving line."""
+        if self._status:
+            self._status.stop()
+
+
+def bar(done: float, total: float, width: int = 24) -> str:
+    """Return a bar of `width` characters."""
+    filled = round(width * done / total) if total else 0
+    return "█" * filled + "░" * (width - filled)

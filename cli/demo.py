@@ -1,0 +1,160 @@
+"""The demo: the main job from nothing to a checkpoint at home, on the simulator, and its bill.
+
+Everything it keeps lies under `.fragua/demo`, and the checkpoint under `output/`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from pulumi import automation as auto
+from rich.table import Table
+
+from cli import scenes, simulation
+from cli.console import Voice
+from cli.project import lay_out, listener
+from cli.watch import watch
+from components.errors import FraguaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_SCALE: Final = 60
+"""Virtual seconds per second: an hour of rented GPU passes in a minute."""
+
+_IMAGES: Final = 20
+_JOB: Final = {"training": {"epochs": 8, "save_every_epochs": 8}, "dataset": {"repeats": 10}}
+
+
+def run(root: Path, *, keep: bool) -> int:
+    """Run the demo and return its exit code; its last line says PASS or FAIL and why."""
+    home = root / ".fragua" / "demo"
+    voice = Voice()
+    try:
+        passed = _demo(root, home, voice, keep=keep)
+    except (FraguaError, auto.CommandError, OSError) as error:
+        voice.still()
+        voice.line(str(error))
+        passed = f"FAIL {str(error).strip().splitlines()[0]}"
+    except KeyboardInterrupt:
+        passed = "FAIL interrupted"
+    voice.still()
+    print(f"demo: {passed}", flush=True)
+    return 0 if passed.startswith("PASS") else 1
+
+
+def _demo(root: Path, home: Path, voice: Voice, *, keep: bool) -> str:
+    begin = time.monotonic()
+    _clear(home, voice)
+    dataset = home / "dataset"
+    with ExitStack() as ends:
+        voice.title("A Vast.ai of our own, on loopback")
+        cloud = ends.enter_context(simulation.running(root, home / "cloud", scale=_SCALE, keep=keep))
+        voice.line(f"simulator at {cloud['VAST_URL']}: {_SCALE} seconds pass there in each of ours")
+        scenes.make(dataset, _IMAGES)
+        voice.line(f"dataset: {_IMAGES} drawn landscapes with captions in {dataset.relative_to(root)}")
+
+        stack = _stack(root, home, dataset, cloud)
+        if not keep:
+            ends.callback(_destroy_quietly, stack, cloud)
+        voice.title("pulumi up: rent, verify, provision, upload, start the training")
+        result = stack.up(on_event=listener(_teller(voice)))
+        outputs = {name: output.value for name, output in result.outputs.items()}
+        voice.still()
+        for name in ("instance", "gpu", "pricePerHour", "address", "run", "steps"):
+            voice.line(f"{name}: {outputs[name]}")
+
+        voice.title("Watching the training")
+        checkpoints = watch(outputs, root / "output", voice)
+
+        if keep:
+            voice.title("Kept up, as asked")
+            folder = (home / "project").relative_to(root)
+            voice.line(f"look around: cd {folder}; the simulator bills until the next ./fragua demo")
+        else:
+            voice.title("pulumi destroy")
+            stack.destroy(on_event=listener(_teller(voice)))
+            voice.line("the account's own list shows no instance of ours")
+        voice.title("The bill, from the simulator's ledger")
+        ledger = requests.get(f"{cloud['VAST_URL']}/_sim/ledger", timeout=30).json()
+        _show(ledger, voice)
+        voice.line(f"this took {time.monotonic() - begin:.0f} s here")
+    total, billing = ledger["total"], ledger["billing_now"]
+    ended = f"checkpoints={len(checkpoints)} images=0 billed=${total:.2f} billing-now={billing}"
+    if not checkpoints:
+        return f"FAIL no checkpoint came home; {ended}"
+    if billing and not keep:
+        return f"FAIL something still bills; {ended}"
+    return f"PASS {ended}"
+
+
+def _stack(root: Path, home: Path, dataset: Path, cloud: dict[str, str]) -> auto.Stack:
+    project, state = home / "project", home / "state"
+    lay_out(root, project)
+    state.mkdir()
+    variables = {
+        **cloud,
+        "PULUMI_BACKEND_URL": state.as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE": "demo",
+        "FRAGUA_HOME": str(home),
+    }
+    os.environ.update(variables)
+    stack = auto.create_stack(
+        "demo", work_dir=str(project), opts=auto.LocalWorkspaceOptions(env_vars=variables)
+    )
+    stack.set_config("job", auto.ConfigValue("configs/sdxl-lora.yaml"))
+    override: dict[str, dict[str, Any]] = {**_JOB, "dataset": {**_JOB["dataset"], "path": str(dataset)}}
+    for part, values in override.items():
+        for name, value in values.items():
+            stack.set_config(f"override.{part}.{name}", auto.ConfigValue(str(value)), path=True)
+    return stack
+
+
+def _teller(voice: Voice) -> Callable[[str], None]:
+    """Show what moves (uploads, waiting) in one line, and keep what happened."""
+
+    def tell(line: str) -> None:
+        moving = " sent " in line or line.startswith(("install:", "base-model:"))
+        (voice.moving if moving else voice.line)(line)
+
+    return tell
+
+
+def _show(ledger: dict[str, Any], voice: Voice) -> None:
+    table = Table("instance", "GPU", "seconds by state", "GPU $", "disk $", "traffic $", "total $")
+    for contract in ledger["contracts"]:
+        states = ", ".join(
+            f"{name} {seconds:.0f}" for name, seconds in contract["seconds"].items() if seconds
+        )
+        money = [f"{contract[kind]:.4f}" for kind in ("gpu", "disk", "traffic", "total")]
+        gpu = f"{contract['num_gpus']}x {contract['gpu_name']}"
+        table.add_row(str(contract["id"]), gpu, states, *money)
+    voice.console.print(table)
+    voice.line("the GPU bills while running, the disk from creation to destruction, traffic by the GB")
+    voice.line(f"{ledger['billing_now']} instances billing")
+
+
+def _destroy_quietly(stack: auto.Stack, cloud: dict[str, str]) -> None:
+    """After a failure, destroy what is left; after a success there is nothing to do."""
+    with suppress(requests.RequestException):
+        ledger = requests.get(f"{cloud['VAST_URL']}/_sim/ledger", timeout=30).json()
+        if not ledger["billing_now"]:
+            return
+    with suppress(auto.CommandError):
+        stack.destroy()
+
+
+def _clear(home: Path, voice: Voice) -> None:
+    """End and forget an earlier demo that was kept up."""
+    with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+        os.kill(int((home / "cloud" / "pid").read_text()), signal.SIGTERM)
+        voice.line("ended the simulator of an earlier demo")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)

@@ -1,0 +1,63 @@
+"""The project as the Automation API drives it: stacks, their outputs, and what the engine says meanwhile."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pulumi import automation as auto
+
+from components.errors import FraguaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pulumi.automation.events import EngineEvent
+
+_COLOURS = re.compile(r"<\{%[^%]*%\}>")
+_NOISE = ("update failed", "using pulumi-resource-")
+
+
+def outputs(root: Path, stack: str) -> dict[str, Any]:
+    """Return the outputs of `stack`, secrets included.
+
+    Raises:
+        FraguaError: there is no such stack, or it is not up.
+    """
+    try:
+        found = auto.select_stack(stack, work_dir=str(root)).outputs()
+    except auto.CommandError as error:
+        raise FraguaError(_reason(error)) from None
+    if "login" not in found:
+        raise FraguaError(f"stack {stack} is not up: run `pulumi up -s {stack}` first")
+    return {name: output.value for name, output in found.items()}
+
+
+def lay_out(root: Path, folder: Path) -> None:
+    """Make `folder` a Pulumi project of its own that runs the program at `root`.
+
+    Its stacks' settings stay in `folder`, so that nothing is written beside the project's tracked files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (root / "Pulumi.yaml").read_text(encoding="utf-8")
+    (folder / "Pulumi.yaml").write_text(f"main: program\n{text}", encoding="utf-8")
+    (folder / "program").unlink(missing_ok=True)
+    (folder / "program").symlink_to(root, target_is_directory=True)
+
+
+def listener(heard: Callable[[str], None]) -> Callable[[EngineEvent], None]:
+    """Return an event handler that passes on what providers and errors say, line by line."""
+
+    def on_event(event: EngineEvent) -> None:
+        if event.diagnostic_event:
+            for line in _COLOURS.sub("", event.diagnostic_event.message).splitlines():
+                if line.strip() and not any(words in line for words in _NOISE):
+                    heard(line.strip())
+
+    return on_event
+
+
+def _reason(error: auto.CommandError) -> str:
+    errors = re.findall(r"^\s*error: (.+)$", str(error), re.MULTILINE)
+    return errors[0] if errors else str(error)
