@@ -40,5 +40,5 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Sleep until `seconds` of virtual time have passed, jumps and changes of speed included."""
         end = self.now() + seconds
-        while (left := end - self.now()) > 0:
+        while (left := end - self.now()) > 0:  # noqa: ASYNC110 - the clock may jump or change speed
             await asyncio.sleep(min(left / self.scale, 0.2))

@@ -6,6 +6,7 @@ second on. It knows nothing of HTTP.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from simulator.images import pull_seconds
@@ -27,6 +28,7 @@ CREATE = 3.0
 START = 4.0
 HALT = 2.0
 SLOW_FACTOR = 6.0
+DAEMON_LINES = 200
 KEYS_REWRITTEN_EVERY = 6 * 3600.0
 RUNNING = ("running", "frozen")
 
@@ -284,6 +286,8 @@ class Lifecycle:
     def _change(self, contract: Contract, at: float, **values: Any) -> None:
         """Set attributes, store the contract, record its status and bill from `at` on."""
         before = contract.status
+        if (message := values.get("status_msg")) not in (None, contract.status_msg):
+            contract.daemon_log = [*contract.daemon_log[-DAEMON_LINES:], f"{_clock(at)} {message}"]
         for name, value in values.items():
             setattr(contract, name, value)
         if contract.status != before or contract.destroyed_at is not None:
@@ -313,6 +317,10 @@ class Lifecycle:
             self._market.occupied_machines.add(offer.machine.index)
             if contract.cur_state == "running":
                 self._market.held.setdefault(offer.machine.index, set()).update(offer.gpus)
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _halted(contract: Contract) -> str:

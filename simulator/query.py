@@ -13,6 +13,7 @@ from simulator.errors import APIError
 from simulator.offers import driver_number
 
 OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "notin")
+BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 Row = dict[str, Any]
 Condition = Callable[[Row], bool]
 
@@ -91,17 +92,13 @@ def cast(name: str, value: Any, kind: type) -> Any:
         return None
     try:
         if kind is bool:
-            if str(value).lower() in ("true", "1"):
-                return True
-            if str(value).lower() in ("false", "0"):
-                return False
-            raise ValueError(value)
+            return BOOLEANS[str(value).lower()]
         if kind is str:
             return str(value)
         if name == "driver_vers" and "." in str(value):
             return driver_number(str(value))
         return float(value)
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise invalid_request(f"{name}: {value!r} is not a {kind.__name__}.") from None
 
 

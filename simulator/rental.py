@@ -152,6 +152,28 @@ def read_request(body: dict[str, Any], template: dict[str, Any] | None) -> Reque
     )
 
 
+def read_update(body: dict[str, Any], template: dict[str, Any] | None) -> dict[str, Any]:
+    """Understand an update body: what it changes of a contract, by attribute.
+
+    Raises:
+        APIError: 400 `invalid_args`, naming the field.
+    """
+    changes: dict[str, Any] = {}
+    merged = {**(template or {}), **{name: v for name, v in body.items() if v is not None}}
+    for name, limit in (("image", 1024), ("onstart", MAX_SCRIPT)):
+        if (value := text(merged, name, limit)) is not None:
+            changes[name] = value
+    if (args := text(body, "args", MAX_SCRIPT)) is not None:
+        changes["args"] = shlex.split(args)
+    if template or body.get("env") is not None:
+        changes["env"] = {**(template or {}).get("env", {}), **_env(body.get("env"))}
+    if template:
+        changes["template"] = template["template"]
+    if not changes:
+        raise invalid_args("expected template_id, template_hash_id, image, args, env or onstart.")
+    return changes
+
+
 def _runtype(value: Any, *, has_args: bool) -> str:
     if value is None:
         value = "args" if has_args else "ssh"

@@ -31,6 +31,7 @@ def api_routes(world: World, limiter: RateLimiter) -> list[Route]:
         )
         for endpoint in ordered
     ]
+    routes.append(Route("/results/{name}", _result(world)))
     return [*routes, Route("/{path:path}", _not_simulated, methods=list(METHODS))]
 
 
@@ -56,6 +57,14 @@ def _endpoint(world: World, limiter: RateLimiter, endpoint: Endpoint) -> Any:
             if refusal.plain:
                 return PlainTextResponse(str(refusal), 429)
             return JSONResponse({"detail": str(refusal).replace(":", "")}, 429)
+
+    return respond
+
+
+def _result(world: World) -> Any:
+    async def respond(request: Request) -> Response:
+        text = world.results.fetch(request.path_params["name"])
+        return PlainTextResponse(text or "", 404 if text is None else 200)
 
     return respond
 

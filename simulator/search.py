@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simulator.errors import APIError
 from simulator.offers import describe
 from simulator.query import OPERATORS, Row, cast, compile_filters, invalid_request, sort_rows
+from simulator.volumes import describe_volume_offer
 
 if TYPE_CHECKING:
     from simulator.market import Market
 
-DEFAULT_STORAGE = 8.0
+DEFAULT_STORAGE, DEFAULT_VOLUME = 8.0, 1.0  # GB
 DEFAULT_LIMIT = 64
 DEFAULTS: Row = {"verified": {"eq": True}, "rentable": {"eq": True}, "rented": {"eq": False}}
 FLAGS = ("disable_bundling", "chunked", "georegion")
@@ -42,27 +42,38 @@ def search_offers(market: Market, now: float, query: Row) -> list[Row]:
     Raises:
         APIError: 400 `invalid_request`, naming the part that cannot be read.
     """
-    filters = dict(query)
-    for flag in FLAGS:
-        filters.pop(flag, None)
-    kind = _kind(filters.pop("type", "on-demand"))
-    storage = _storage(filters)
-    order = _order(filters.pop("order", [["score", "desc"]]))
-    limit = _limit(filters.pop("limit", DEFAULT_LIMIT))
+    query = {name: value for name, value in query.items() if name not in FLAGS}
+    kind = _kind(query.pop("type", "on-demand"))
+    storage = _storage(query, DEFAULT_STORAGE)
     rows = [
         describe(offer, market.quote(offer, now), now, storage=storage, kind=kind)
         for offer in market.offers
         if offer.index not in market.orders.delisted
     ]
-    types = _types(rows[0]) if rows else {}
-    condition = compile_filters(_normalise({**DEFAULTS, **filters}), types)
+    return _select(rows, {**DEFAULTS, **query}, storage)
+
+
+def search_volume_offers(market: Market, now: float, query: Row) -> list[Row]:
+    """Return the volume offers that match a search body: one for each machine.
+
+    Raises:
+        APIError: 400 `invalid_request`, naming the part that cannot be read.
+    """
+    query = {"verified": {"eq": True}, **query}
+    storage = _storage(query, DEFAULT_VOLUME)
+    rows = [describe_volume_offer(machine, now, storage) for machine in market.fleet]
+    return _select(rows, query, storage)
+
+
+def _select(rows: list[Row], query: Row, storage: float) -> list[Row]:
+    order = _order(query.pop("order", [["score", "desc"]]))
+    limit = _limit(query.pop("limit", DEFAULT_LIMIT))
+    types = _types(rows[0])
+    condition = compile_filters(_normalise(query), types)
     for name, _ in order:
         if name not in types:
             raise invalid_request(f"order: {name} is not a valid search key.")
-    found = [
-        row for row in rows
-        if row["disk_space"] >= storage and condition({**row, **_virtual(row)})
-    ]  # fmt: skip
+    found = [row for row in rows if row["disk_space"] >= storage and condition({**row, **_virtual(row)})]
     return sort_rows(found, [*order, ("id", "asc")])[:limit]
 
 
@@ -72,11 +83,11 @@ def _kind(value: Any) -> str:
     return KINDS[value]
 
 
-def _storage(filters: Row) -> float:
+def _storage(filters: Row, default: float) -> float:
     """Return GB to price and require, from the control or from a filter of the same name."""
-    value = filters.pop("allocated_storage", DEFAULT_STORAGE)
+    value = filters.pop("allocated_storage", default)
     if isinstance(value, dict):
-        value = next((value[op] for op in OPERATORS if op in value), DEFAULT_STORAGE)
+        value = next((value[op] for op in OPERATORS if op in value), default)
     return float(cast("allocated_storage", value, float))
 
 
@@ -139,14 +150,3 @@ def _virtual(row: Row) -> Row:
         "datacenter": row["hosting_type"] >= 1,
         "geolocation": row["geolocation"][-2:],
     }
-
-
-def require_json_object(body: Any) -> Row:
-    """Return `body` if it is an object.
-
-    Raises:
-        APIError: 400 `invalid_request`.
-    """
-    if not isinstance(body, dict):
-        raise APIError(400, "invalid_request", "Invalid json body")
-    return body

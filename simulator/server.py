@@ -115,7 +115,7 @@ class Simulator:
         )  # fmt: skip
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[self._socket]))
-        while not server.started and not serving.done():
+        while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn tells no other way
             await asyncio.sleep(0.005)
         world.resume()
         self._ready.set()

@@ -13,9 +13,13 @@ from simulator.contracts import Contract, Contracts
 from simulator.hosts import Hosts, MakeHost
 from simulator.ledger import Ledger, nano
 from simulator.lifecycle import Lifecycle
+from simulator.machine.filesystem import Files
 from simulator.market import Market, Orders
+from simulator.results import Results
+from simulator.specs import machine_spec
 from simulator.store import Store
 from simulator.templates import Templates
+from simulator.volumes import Volumes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +39,7 @@ class World:
 
         Virtual time stands still while no simulator runs on the folder.
         """
+        self._data = data
         data.mkdir(parents=True, exist_ok=True)
         self.store = Store(data / "simulator.sqlite")
         self.clock = Clock(scale, self.store.setting("now"))
@@ -50,6 +55,8 @@ class World:
         self.templates = Templates(self.store)
         self.contracts = Contracts(self.store)
         self.hosts = Hosts(make_host, self.clock, data / "machines")
+        self.volumes = Volumes(self.store, self.ledger)
+        self.results = Results()
         self.lifecycle = Lifecycle(self.market, self.ledger, self.contracts, self.hosts, self.settle)
         self.machine_faults: dict[int, str | None] = {
             int(number): fault for number, fault in self.store.setting("machine faults", {}).items()
@@ -112,6 +119,11 @@ class World:
         if contract is not None:
             self.lifecycle.destroy(contract, now)
             self.keys.revoke_instance(contract_id)
+
+    def disk(self, contract: Contract) -> Path:
+        """Return the folder that is the root of the contract's file tree."""
+        root = self._data / "machines" / str(contract.id)
+        return Files(root, machine_spec(contract), None).tree
 
     def faults_of(self, machine_id: int) -> list[str]:
         """Return what is wrong with a machine."""

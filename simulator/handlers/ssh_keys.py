@@ -25,7 +25,7 @@ def create(world: World, call: Call) -> dict[str, Any]:
     return {"success": True, "key": key}
 
 
-def show(world: World, call: Call) -> list[dict[str, Any]]:
+def show(world: World, _call: Call) -> list[dict[str, Any]]:
     """GET ssh: a bare list."""
     return [
         {**{k: v for k, v in key.items() if k != "public_key"}, "key": key["public_key"]}
