@@ -104,7 +104,12 @@ class PublicPort:
 
 async def relay(one: socket.socket, other: socket.socket) -> None:
     """Copy bytes both ways until both sides have said their last."""
-    await asyncio.gather(_pump(one, other), _pump(other, one))
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_pump(one, other))
+            both.create_task(_pump(other, one))
+    except* OSError:  # a side that is gone ends the relay, as an end of file does
+        pass
 
 
 async def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -12,11 +12,14 @@ import json
 import os
 import socket
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulator.machine.namespaces import Container
 
 MESSAGE_LIMIT = 2**18
@@ -39,7 +42,7 @@ class Program:
     """A program that runs inside, and this end of its standard streams.
 
     Attributes:
-        stdin: descriptor to write to (the terminal's master when it has one).
+        stdin: descriptor that `write` writes to (the terminal's master when it has one); -1 once closed.
         stdout: descriptor to read from.
         stderr: descriptor to read from; None with a terminal.
     """
@@ -55,6 +58,31 @@ class Program:
         self._reply.close()
         outcome = json.loads(answer or b'{"signal": 9}')
         return int(outcome["exit"]) if "exit" in outcome else -int(outcome["signal"])
+
+    async def write(self, data: bytes) -> None:
+        """Write all of `data` to standard input.
+
+        Raises:
+            OSError: the program no longer reads it.
+        """
+        loop = asyncio.get_running_loop()
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self.stdin, left) :]
+            except BlockingIOError:
+                await _until(loop.add_writer, loop.remove_writer, self.stdin)
+
+    def close_stdin(self) -> None:
+        """Let the program read an end of file."""
+        if self.stdin >= 0:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Change the size of the program's terminal."""
+        if self.stdin >= 0:
+            termios.tcsetwinsize(self.stdin, (rows, columns))
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the program's process group, if it still runs."""
@@ -99,6 +127,7 @@ class Sandbox:
                 stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
                 cwd=Path(__file__).parents[2],
+                start_new_session=True,  # a Ctrl-C in the terminal is for the simulator to handle
                 env={key: os.environ[key] for key in ("LD_LIBRARY_PATH",) if key in os.environ},
             )
         reply = _ask(control, container)
@@ -122,6 +151,7 @@ class Sandbox:
         if terminal:
             reply = _ask(self._control, {"argv": argv, "env": env, "cwd": cwd})
             _, (master,) = await _receive(reply)
+            os.set_blocking(master, False)
             return Program(master, os.dup(master), None, reply)
         stdin, to_stdin = os.pipe()
         from_stdout, stdout = os.pipe()
@@ -135,6 +165,7 @@ class Sandbox:
         finally:
             for fd in (stdin, stdout, stderr):
                 os.close(fd)
+        os.set_blocking(to_stdin, False)
         return Program(to_stdin, from_stdout, from_stderr, reply)
 
     def spawn(self, argv: list[str], env: dict[str, str], cwd: str, *streams: int) -> socket.socket:
@@ -181,13 +212,18 @@ def _ask(control: socket.socket, request: Any, *fds: int) -> socket.socket:
 
 async def _receive(reply: socket.socket) -> tuple[bytes, list[int]]:
     loop = asyncio.get_running_loop()
-    readable = loop.create_future()
-    loop.add_reader(reply, readable.set_result, None)
-    try:
-        await readable
-    finally:
-        loop.remove_reader(reply)
+    await _until(loop.add_reader, loop.remove_reader, reply.fileno())
     data, fds, *_ = socket.recv_fds(reply, MESSAGE_LIMIT, 1)
     for fd in fds:
         os.set_inheritable(fd, False)
     return data, fds
+
+
+async def _until(add: Callable[..., None], remove: Callable[[int], bool], fd: int) -> None:
+    """Wait until the event loop calls back what `add` registers for a descriptor."""
+    ready = asyncio.get_running_loop().create_future()
+    add(fd, ready.set_result, None)
+    try:
+        await ready
+    finally:
+        remove(fd)

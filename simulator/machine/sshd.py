@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import asyncssh
 from asyncssh.forward import SSHForwarder
 
+from simulator.machine.ports import CHUNK
 from simulator.machine.sftp import ContainerFiles
 
 if TYPE_CHECKING:
@@ -149,6 +150,13 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
         else:
             self._early_signals.append(number)
 
+    def break_received(self, _msec: int) -> bool:
+        return False
+
+    def terminal_size_changed(self, width: int, height: int, _pixwidth: int, _pixheight: int) -> None:
+        if self._program:
+            self._program.resize(height, width)
+
     def _files(self, channel: SSHChannel[bytes]) -> ContainerFiles:
         server_channel = cast("asyncssh.SSHServerChannel[bytes]", channel)
         return ContainerFiles(server_channel, self._sshd.sandbox.root, self._sshd.home)
@@ -177,8 +185,14 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
         self._program = program
         for number in self._early_signals:
             program.send_signal(number)
-        await self.redirect(program.stdin, program.stdout, program.stderr, send_eof=False)
+        if self.term_type is not None:
+            width, height, *_ = self.term_size
+            program.resize(height, width)
+        # Not `redirect` for stdin: asyncio's pipe writer may drop what asyncssh hands it last.
+        feeding = asyncio.create_task(self._feed(program))
+        await self.redirect(stdout=program.stdout, stderr=program.stderr, send_eof=False)
         outcome = await program.wait()
+        feeding.cancel()
         await self.stdout.drain()
         await self.stderr.drain()
         if outcome >= 0:
@@ -186,3 +200,12 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
         else:
             self.exit_with_signal(signal.Signals(-outcome).name.removeprefix("SIG"))
         await self.wait_closed()
+
+    async def _feed(self, program: Program) -> None:
+        """Hand the client's input to the program until either has had enough."""
+        try:
+            with contextlib.suppress(OSError, asyncssh.Error):
+                while data := await self.stdin.read(CHUNK):
+                    await program.write(data)
+        finally:
+            program.close_stdin()
