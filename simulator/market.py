@@ -119,8 +119,7 @@ class Market:
             return True
         age = self._age(now)
         spell, within = divmod(age, OUTAGE_SPELL)
-        chance = (1 - machine.reliability) * 0.25
-        if uniform(self.seed, "outage", machine.index, spell) >= chance:
+        if uniform(self.seed, "outage", machine.index, spell) < machine.reliability:
             return True
         start = uniform(self.seed, "outage start", machine.index, spell) * OUTAGE_SPELL * 0.5
         length = (0.05 + 0.4 * uniform(self.seed, "outage length", machine.index, spell)) * 3600
