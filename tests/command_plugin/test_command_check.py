@@ -101,7 +101,6 @@ def test_inputs_that_are_wrong_are_secret_all_the_same(plugin):
     assert isinstance(inputs["connection"], Secret)
 
 
-@pytest.mark.filterwarnings("ignore:This resource is deprecated")
 def test_every_input_of_the_python_sdk_is_accepted_under_its_name():
     for kind, arguments in [
         (schema.LOCAL_COMMAND, local.CommandArgs),
