@@ -32,7 +32,7 @@ from typing import Any, NoReturn
 
 from simulator.machine import namespaces
 
-MESSAGE_LIMIT = 2**18
+MESSAGE_LIMIT = 2**19
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -114,8 +114,7 @@ class Agent:
 def _run(argv: list[str], env: dict[str, str], cwd: str, streams: list[int]) -> NoReturn:
     try:
         os.setsid()
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
         if len(streams) == 1:
             fcntl.ioctl(streams[0], termios.TIOCSCTTY, 0)
         for target in range(3):

@@ -6,8 +6,10 @@ own and stays over stop and start. What an image adds is in `simulator.machine.i
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
+import pwd
 import shutil
 import sys
 import sysconfig
@@ -72,10 +74,10 @@ class Files:
                 (self.tree / name).symlink_to(host.readlink())
         (self._local / "bin").mkdir(parents=True, exist_ok=True)
         etc = self.tree / "etc"
+        user, group = _own_names()
         defaults = {
-            "passwd": "root:x:0:0:root:/root:/bin/bash\n"
-            "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-            "group": "root:x:0:\nnogroup:x:65534:\n",
+            "passwd": "root:x:0:0:root:/root:/bin/bash\n" + user,
+            "group": "root:x:0:\n" + group,
             "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
             "hostname": f"{self.hostname}\n",
             "hosts": f"127.0.0.1 localhost\n::1 localhost\n{ADDRESS} {self.hostname}\n",
@@ -184,6 +186,18 @@ def link(path: Path, target: str) -> None:
     """Make or renew a symbolic link."""
     path.unlink(missing_ok=True)
     path.symlink_to(target)
+
+
+def _own_names() -> tuple[str, str]:
+    """Return passwd and group lines that make this process's user and group another root.
+
+    In a user namespace no other owner exists, and `tar` and `rsync -a` keep owners by name.
+    """
+    try:
+        user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        return "", ""
+    return f"{user}:x:0:0::/root:/bin/bash\n", f"{group}:x:0:\n"
 
 
 def _bind(source: Path, target: str, *, writable: bool = False) -> Bind:

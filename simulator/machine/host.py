@@ -115,10 +115,8 @@ class Machine:
         if self._sandbox:
             return
         self._sandbox = await self._open_sandbox()
-        self._files.isolation = self._sandbox.isolation
         try:
             self._write_facts()
-            image.install(self._files, self._spec)
             asked = self._open_ports(self._sandbox)
             variables = environment.container_environment(self._spec, asked, self._keys, PUBLIC_ADDRESS)
             if image.is_vast_image(self._spec.image):
@@ -164,6 +162,8 @@ class Machine:
         refusals = []
         choices = [self._wanted] if self._wanted else list(Isolation)
         for isolation in choices:
+            self._files.isolation = isolation
+            image.install(self._files, self._spec)
             try:
                 sandbox = await Sandbox.open(self._files.container(isolation))
             except SandboxError as error:

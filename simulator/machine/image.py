@@ -88,4 +88,4 @@ def _install_vast(files: Files) -> None:
     entrypoint.chmod(0o755)
     bashrc = files.host_path("/root/.bashrc")
     if not bashrc.exists():
-        bashrc.write_text(f'[ -z "$PS1" ] && return\n. {venv}/bin/activate\n')
+        bashrc.write_text('[ -z "$PS1" ] && return\n. "$(dirname "$HOME")/venv/main/bin/activate"\n')

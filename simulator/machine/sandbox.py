@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from simulator.machine.namespaces import Container
 
-MESSAGE_LIMIT = 2**18
+MESSAGE_LIMIT = 2**19
 
 
 class Isolation(enum.Enum):
@@ -120,6 +120,7 @@ class Sandbox:
             SandboxError: this host does not allow that isolation.
         """
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_LIMIT)
         with theirs:
             # -S -E: nothing of the host's environment or site packages leads the agent astray.
             agent = await asyncio.create_subprocess_exec(
@@ -150,7 +151,7 @@ class Sandbox:
         """
         if terminal:
             reply = _ask(self._control, {"argv": argv, "env": env, "cwd": cwd})
-            _, (master,) = await _receive(reply)
+            master = await _receive_fd(reply)
             os.set_blocking(master, False)
             return Program(master, os.dup(master), None, reply)
         stdin, to_stdin = os.pipe()
@@ -180,7 +181,7 @@ class Sandbox:
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with _ask(self._control, {"socket": family}) as reply:
-            _, (fd,) = await _receive(reply)
+            fd = await _receive_fd(reply)
         inner = socket.socket(fileno=fd)
         inner.setblocking(False)
         try:
@@ -208,6 +209,13 @@ def _ask(control: socket.socket, request: Any, *fds: int) -> socket.socket:
             reply.close()
             raise
     return reply
+
+
+async def _receive_fd(reply: socket.socket) -> int:
+    _, fds = await _receive(reply)
+    if not fds:
+        raise ConnectionResetError("the container is gone")
+    return fds[0]
 
 
 async def _receive(reply: socket.socket) -> tuple[bytes, list[int]]:
