@@ -1,0 +1,23 @@
+"""How a script starts: the command line, the training, and the ends that it can come to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from library import parser
+from library.console import Failure, traceback
+from library.progress import Bar
+
+
+def run(train: Callable[[argparse.Namespace], None]) -> None:
+    """Run the script that was started; exit 1 with a traceback where training fails."""
+    args = parser.parse(Path(sys.argv[0]).stem)
+    try:
+        train(args)
+    except Failure as failure:
+        traceback(failure)
+        Bar.close_all()
+        sys.exit(1)

@@ -1,0 +1,122 @@
+"""Progress bars as tqdm draws them on stderr: rewritten in place with a carriage return, no newline to the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, TypeVar
+
+from hardware import clock
+
+_T = TypeVar("_T")
+_BLOCKS = " ▏▎▍▌▋▊▉█"
+_OWN_INTERVAL = 0.1
+_LOOK = 0.0005
+
+
+class Bar:
+    """One bar. Its time is virtual, its rate the average since the start."""
+
+    _open: ClassVar[list[Bar]] = []
+
+    def __init__(self, total: int, description: str = "") -> None:
+        """Draw it empty."""
+        self.total, self.description = total, description
+        self.done = 0
+        self._postfix = ""
+        self._started = self._drawn = clock.now()
+        self._interval = float(os.environ.get("TQDM_MININTERVAL", _OWN_INTERVAL))
+        self._width = _columns()
+        self._last_length = 0
+        self._open.append(self)
+        self._draw()
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Close the bars that a failure left open; Python does so when it ends."""
+        for bar in list(cls._open):
+            bar.close()
+
+    def update(self) -> None:
+        """Count one more; drawn unless the last drawing is too fresh."""
+        self.done += 1
+        if clock.now() - self._drawn >= self._interval:
+            self._draw()
+            self._drawn = clock.now()
+
+    def set_postfix(self, **values: float) -> None:
+        """Put values behind the rate, and draw."""
+        self._postfix = "".join(f", {key}={_number(value).strip()}" for key, value in sorted(values.items()))
+        self._draw()
+
+    def unpause(self) -> None:
+        """Leave out of the elapsed time what has passed since the last drawing."""
+        self._started += clock.now() - self._drawn
+        self._drawn = clock.now()
+
+    def close(self) -> None:
+        """Draw it a last time and leave the line."""
+        self._draw()
+        sys.stderr.write("\n")
+        sys.stderr.flush()
+        self._open.remove(self)
+
+    def line(self) -> str:
+        """Return the bar as it stands."""
+        elapsed = clock.now() - self._started
+        rate = self.done / elapsed if elapsed > 0 else 0.0
+        inverse = 1 / rate if rate else 0.0
+        speed = f"{inverse:5.2f}s/it" if inverse > 1 else f"{rate:5.2f}it/s" if rate else "?it/s"
+        left = interval((self.total - self.done) / rate) if rate else "?"
+        share = self.done / self.total if self.total else 0.0
+        name = f"{self.description}: " if self.description else ""
+        head = f"{name}{share * 100:3.0f}%|"
+        tail = f"| {self.done}/{self.total} [{interval(elapsed)}<{left}, {speed}{self._postfix}]"
+        if not self.total:
+            return f"{name}{self.done}it [{interval(elapsed)}, {speed}{self._postfix}]"
+        return head + _blocks(share, max(1, self._width - len(head) - len(tail)) if self._width else 10) + tail
+
+    def _draw(self) -> None:
+        text = self.line()
+        sys.stderr.write("\r" + text + " " * max(0, self._last_length - len(text)))
+        sys.stderr.flush()
+        self._last_length = len(text)
+
+
+def bar(items: Iterable[_T], total: int, description: str = "") -> Iterator[_T]:
+    """Yield the items under a bar; a quick look at a file is as long as each takes by itself."""
+    shown = Bar(total, description)
+    for item in items:
+        yield item
+        clock.sleep(_LOOK)
+        shown.update()
+    shown.close()
+
+
+def interval(seconds: float) -> str:
+    """Write seconds as tqdm does: `MM:SS`, with hours when there are any."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours:d}:{minute:02d}:{second:02d}" if hours else f"{minute:02d}:{second:02d}"
+
+
+def _number(value: float) -> str:
+    short = f"{value:.3g}".replace("e+0", "e+").replace("e-0", "e-")
+    full = str(value)
+    return short if len(short) < len(full) else full
+
+
+def _blocks(share: float, width: int) -> str:
+    whole, part = divmod(int(share * width * 8), 8)
+    if whole >= width:
+        return _BLOCKS[-1] * width
+    return _BLOCKS[-1] * whole + _BLOCKS[part] + " " * (width - whole - 1)
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(2).columns
+    except OSError:
+        sizes = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+        return int(sizes[0]) - 1 if all(size.isdigit() for size in sizes) else 0
