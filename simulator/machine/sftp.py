@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import asyncssh
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from io import FileIO
 
     from asyncssh.misc import MaybeAwait
 
@@ -48,6 +49,13 @@ class ContainerFiles(asyncssh.SFTPServer):
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         """Open a file; see the base class."""
         return super().open(self.realpath(path), pflags, attrs)
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        """Write all of `data`; the base class takes a short write, as on a full disk, for a whole one."""
+        written = 0
+        while written < len(data):
+            written += os.pwrite(cast("FileIO", file_obj).fileno(), data[written:], offset + written)
+        return written
 
     def stat(self, path: bytes) -> os.stat_result:
         """Return the attributes of what a path leads to."""

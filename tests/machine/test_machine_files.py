@@ -142,8 +142,18 @@ def test_a_full_disk_fails_uploads_and_programs_alike(yard: Yard) -> None:
     client, files = sftp(machine)
     with client, files:
         files.putfo(io.BytesIO(b"x" * 1000), "/workspace/fits")
-        with pytest.raises(OSError, match="Failure|space"):
+        with pytest.raises(OSError, match="size mismatch"):
             files.putfo(io.BytesIO(b"x" * 3_000_000), "/workspace/big")
+
+
+def test_scp_says_that_the_disk_is_full(yard: Yard) -> None:
+    machine = yard.rent(faults=frozenset({"disk_full"}))
+    machine.output("echo a page > /workspace/page")
+    (yard.root / "checkpoint").write_bytes(b"x" * 2**20)  # a part of its last piece is too much
+    argv = ["scp", *machine.options(), "-P", str(machine.direct), str(yard.root / "checkpoint")]
+    done = subprocess.run([*argv, "root@127.0.0.1:/workspace/"], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert b"Failure" in done.stderr
 
 
 def test_a_full_disk_without_namespaces_limits_the_size_of_files(yard: Yard) -> None:
