@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,14 +82,13 @@ class Machine:
     @property
     def traffic(self) -> Traffic:
         """Bytes over the public ports, and those that programs inside say they transferred."""
-        with contextlib.suppress(OSError), self._reports.open() as reports:
+        with contextlib.suppress(OSError), self._reports.open("rb") as reports:
             reports.seek(self._read)
-            for line in reports:
-                direction, _, size = line.partition(" ")
-                if line.endswith("\n") and direction in ("down", "up") and size.strip().isdigit():
-                    total = getattr(self._traffic, direction) + int(size)
-                    setattr(self._traffic, direction, total)
-            self._read = reports.tell()
+            complete, newline, _ = reports.read().rpartition(b"\n")
+            self._read += len(complete + newline)
+            for direction, size in re.findall(r"^(down|up) (\d+)$", complete.decode(), re.MULTILINE):
+                total = getattr(self._traffic, direction) + int(size)
+                setattr(self._traffic, direction, total)
         return self._traffic
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -118,9 +119,8 @@ class _Connection(asyncssh.SSHServer):
         try:
             sock = await self._sshd.connect(dest_host, dest_port)
         except OSError as error:
-            raise asyncssh.ChannelOpenError(
-                asyncssh.OPEN_CONNECT_FAILED, error.strerror or str(error)
-            ) from None
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, reason) from None
         loop = asyncio.get_running_loop()
         _, peer = await loop.create_connection(SSHForwarder, sock=sock)
         return cast("asyncssh.SSHTCPSession[bytes]", SSHForwarder(peer))
