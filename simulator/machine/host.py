@@ -70,6 +70,7 @@ class Machine:
             self._host_key.touch(0o600)
             self._host_key.write_bytes(key.export_private_key())
         self._proxy = _reserve_again(root / "proxy_port")
+        self._proxy_port: int = self._proxy.getsockname()[1]
         self._sandbox: Sandbox | None = None
         self._listening: list[PublicPort] = []
         self._held: list[socket.socket] = []
@@ -104,7 +105,7 @@ class Machine:
     @property
     def proxy_port(self) -> int:
         """Port of the SSH proxy endpoint; stays the same over stop and start."""
-        return int(self._proxy.getsockname()[1])
+        return self._proxy_port
 
     async def start(self) -> None:
         """Boot: container, public ports, SSH, onstart. Returns once sshd accepts.
