@@ -1,5 +1,1 @@
-"""The package of the checkout."""
-
-from setuptools import find_packages, setup
-
-setup(name="library", packages=find_packages())
+"""The checkout as a package: there for `-e .`, which installs a name and no more."""

@@ -5,16 +5,19 @@ Weights are never read: the header tells the architecture.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hardware import clock, link
+from models import catalog, safetensors
+
 from library import memory, speed
 from library.console import Failure, log
-from models import catalog, safetensors
+
+if TYPE_CHECKING:
+    import argparse
 
 _KNOWN_REPOSITORIES = {
     "stabilityai/stable-diffusion-xl-base-1.0": ("sdxl", 6_940_000_000),
@@ -39,7 +42,9 @@ def load(args: argparse.Namespace, *, sdxl: bool, rank: int, world: int) -> Base
     log("loading_model", rank=rank, world=world)
     given = args.pretrained_model_name_or_path
     if given is None:
-        raise Failure("TypeError", "lstat: path should be string, bytes, os.PathLike or integer, not NoneType")
+        raise Failure(
+            "TypeError", "lstat: path should be string, bytes, os.PathLike or integer, not NoneType"
+        )
     path = os.path.realpath(given) if os.path.islink(given) else given
     memory.require_host(memory.host_for_loading(args))
     if not os.path.isfile(path):
@@ -97,7 +102,12 @@ def _load_file(path: str, size: int, *, sdxl: bool) -> None:
             '"label_emb.0.0.weight", "label_emb.0.0.bias", "label_emb.0.2.weight", "label_emb.0.2.bias". ',
         )
     if not sdxl and is_sdxl:
-        raise Failure("KeyError", "'time_embed.0.weight'" if not names else "'down_blocks.0.attentions.0.norm.weight'")
+        raise Failure(
+            "RuntimeError",
+            "Error(s) in loading state_dict for UNet2DConditionModel:\n\tMissing key(s) in state_dict: "
+            '"down_blocks.0.attentions.0.norm.weight", "down_blocks.0.attentions.0.norm.bias", '
+            '"down_blocks.0.attentions.0.proj_in.weight". ',
+        )
     if sdxl:
         log("unet_loaded")
         for key in ("building_te", "loading_te", "te1_loaded", "te2_loaded", "building_vae", "loading_vae"):
@@ -123,5 +133,8 @@ def _load_folder_or_repository(args: argparse.Namespace, path: str, *, sdxl: boo
         )
     else:
         log("model_not_found", path=path)
-        raise Failure("OSError", f"{path} is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'")
+        raise Failure(
+            "OSError",
+            f"{path} is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'",
+        )
     log("unet_converted")

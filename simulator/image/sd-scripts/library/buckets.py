@@ -6,7 +6,10 @@ Pure arithmetic after `BucketManager` and `make_bucket_resolutions` of sd-script
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Size = tuple[int, int]
 

@@ -5,25 +5,32 @@ In fp16 the VAE of SDXL overflows on some images: their latents are NaN, and a f
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import struct
 import zipfile
 import zlib
+from typing import TYPE_CHECKING
 
 from hardware import clock
 from hardware.facts import machine
+
 from library import memory, speed
 from library.console import Failure, log
-from library.dataset import Dataset, Image
 from library.images import is_whole
 from library.progress import Bar, bar
+
+if TYPE_CHECKING:
+    import argparse
+
+    from library.dataset import Dataset, Image
 
 _NAN_ONE_IN = 8  # images whose latents overflow (assumed: users report some, not all)
 
 
-def latents(args: argparse.Namespace, datasets: list[Dataset], *, sdxl: bool, overflows: bool, processes: int) -> set[str]:
+def latents(
+    args: argparse.Namespace, datasets: list[Dataset], *, sdxl: bool, overflows: bool, processes: int
+) -> set[str]:
     """Cache the latents of every image; return the images whose latents are NaN.
 
     Raises:
@@ -54,7 +61,9 @@ def latents(args: argparse.Namespace, datasets: list[Dataset], *, sdxl: bool, ov
     return broken
 
 
-def text_encodings(args: argparse.Namespace, datasets: list[Dataset], processes: int, *, makes_room: bool) -> None:
+def text_encodings(
+    args: argparse.Namespace, datasets: list[Dataset], processes: int, *, makes_room: bool
+) -> None:
     """Cache the encodings of every caption; `makes_room` moves the other models off the GPU meanwhile.
 
     Raises:
@@ -113,7 +122,11 @@ def _write_encodings(path: str, max_token_length: int | None) -> None:
     tokens = (max_token_length or 75) + 2
     arrays = {
         name: _npy("<f4", shape, bytes(4 * shape[0] * (shape[1] if len(shape) > 1 else 1)))
-        for name, shape in {"hidden_state1": (tokens, 768), "hidden_state2": (tokens, 1280), "pool2": (1280,)}.items()
+        for name, shape in {
+            "hidden_state1": (tokens, 768),
+            "hidden_state2": (tokens, 1280),
+            "pool2": (1280,),
+        }.items()
     }
     _write_npz(path, arrays)
 

@@ -6,17 +6,22 @@ is cut off.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from hardware import clock
 from hardware.facts import machine
+from models import safetensors, sd1
+from models import sdxl as layout
+
 from library import speed
 from library.console import Failure
-from models import safetensors, sdxl
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
 
 _PIECES = 8
 DTYPES = {None: "F32", "float": "F32", "fp16": "F16", "bf16": "BF16"}
@@ -102,9 +107,10 @@ def digests(content: bytes) -> tuple[str, str]:
     return hashlib.sha256(content).hexdigest(), hashlib.sha256(content[0x100000:0x110000]).hexdigest()[:8]
 
 
-def full_shapes() -> dict[str, tuple[int, ...]]:
+def full_shapes(*, sdxl: bool) -> dict[str, tuple[int, ...]]:
     """Return what is written of a full checkpoint: every small tensor, under its true name and shape."""
-    return {name: shape for name, shape in sdxl.checkpoint().items() if len(shape) == 1}
+    tensors = layout.checkpoint() if sdxl else sd1.checkpoint()
+    return {name: shape for name, shape in tensors.items() if len(shape) == 1}
 
 
 def remove(path: str) -> bool:

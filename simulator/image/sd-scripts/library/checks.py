@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
+from typing import TYPE_CHECKING
 
 from library.console import log, refuse
-from library.dataset import Dataset
+
+if TYPE_CHECKING:
+    import argparse
+
+    from library.dataset import Dataset
 
 
 def training_args(args: argparse.Namespace) -> None:
@@ -115,7 +119,9 @@ def caches(args: argparse.Namespace, datasets: list[Dataset], *, full: bool) -> 
         refuse("latents_cacheable")
     if not full:
         sdxl_args(args)
-    if getattr(args, "cache_text_encoder_outputs", False) and not all(subset.caches_captions for subset in subsets):
+    if getattr(args, "cache_text_encoder_outputs", False) and not all(
+        subset.caches_captions for subset in subsets
+    ):
         refuse("te_cacheable_full" if full else "te_cacheable")
     if not full and getattr(args, "cache_text_encoder_outputs", False) and not args.network_train_unet_only:
         refuse("te_network_cached")

@@ -51,7 +51,11 @@ _DATASET: _Kinds = {
 # mode -> (keys of a subset alone, those it cannot do without, keys that may also stand above)
 _MODES: Mapping[str, tuple[_Kinds, tuple[str, ...], _Kinds]] = {
     "dreambooth": ({"image_dir": "str", "is_reg": "bool", "alpha_mask": "bool"}, ("image_dir",), _DREAMBOOTH),
-    "finetuning": ({"metadata_file": "str", "image_dir": "str", "alpha_mask": "bool"}, ("metadata_file",), {}),
+    "finetuning": (
+        {"metadata_file": "str", "image_dir": "str", "alpha_mask": "bool"},
+        ("metadata_file",),
+        {},
+    ),
     "controlnet": (
         {"image_dir": "str", "conditioning_data_dir": "str"},
         ("image_dir", "conditioning_data_dir"),

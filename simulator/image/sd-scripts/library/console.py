@@ -5,16 +5,18 @@ The words are in texts.json. Where a record goes is the command line's choice.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from programs.rich_log import RichLog
+
+if TYPE_CHECKING:
+    import argparse
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -45,7 +47,7 @@ class _Logger:
     def set_up(self, args: argparse.Namespace) -> None:
         self._least = _LEVELS.index(args.console_log_level or "INFO")
         if args.console_log_file:
-            self._plain = open(args.console_log_file, "w", encoding="utf-8")  # noqa: SIM115  open to the end
+            self._plain = open(args.console_log_file, "w", encoding="utf-8")
         elif args.console_log_simple:
             self._plain = sys.stdout
 

@@ -8,13 +8,15 @@ import math
 import os
 import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from library import images
 from library.buckets import Buckets, Size
 from library.console import Failure, log, refuse
-from library.dataset_config import DatasetSettings
 from library.progress import bar
+
+if TYPE_CHECKING:
+    from library.dataset_config import DatasetSettings
 
 _INTERPOLATIONS = {"lanczos", "lanczos4", "nearest", "bilinear", "linear", "bicubic", "cubic", "area", "box"}
 _SHOWN_MISSING = 5
@@ -87,13 +89,17 @@ class Dataset:
         """Return the batches of an epoch in random order: resolution and images of each."""
         size = self.settings["batch_size"]
         order = [
-            (bucket, min(size, count - start)) for bucket, count in self.counts.items() for start in range(0, count, size)
+            (bucket, min(size, count - start))
+            for bucket, count in self.counts.items()
+            for start in range(0, count, size)
         ]
         rng.shuffle(order)
         return order
 
 
-def load(settings: DatasetSettings, seed: int, *, size_cache_suffix: str | None, validation: bool = False) -> Dataset:
+def load(
+    settings: DatasetSettings, seed: int, *, size_cache_suffix: str | None, validation: bool = False
+) -> Dataset:
     """Find the images of a dataset and their captions.
 
     Args:
@@ -121,7 +127,10 @@ def load(settings: DatasetSettings, seed: int, *, size_cache_suffix: str | None,
         if repeats < 1:
             log("few_repeats", folder=folder, repeats=repeats)
             continue
-        if any(folder == other.image_dir and given["metadata_file"] == other.metadata_file for other in dataset.subsets):
+        if any(
+            folder == other.image_dir and given["metadata_file"] == other.metadata_file
+            for other in dataset.subsets
+        ):
             log("duplicate_subset", folder=folder)
             continue
         found = _read_folder(dataset, subset, seed, size_cache_suffix)
@@ -249,7 +258,9 @@ def _read_metadata(dataset: Dataset, subset: Subset) -> list[Image]:
             text += (subset.caption_separator if text else "") + entry["tags"]
         size = tuple(entry["image_size"]) if entry.get("image_size") else None
         found.append(Image(os.path.join(subset.image_dir or "", key), text, subset, 1, size))
-    _count_tags(dataset, os.path.basename(path), [entry["tags"] for entry in entries.values() if entry.get("tags")])
+    _count_tags(
+        dataset, os.path.basename(path), [entry["tags"] for entry in entries.values() if entry.get("tags")]
+    )
     return found
 
 

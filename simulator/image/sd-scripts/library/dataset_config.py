@@ -5,15 +5,17 @@ A value is taken from the subset, else the dataset, else `[general]`, else the c
 
 from __future__ import annotations
 
-import argparse
 import json
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from library import config_schema
 from library.console import Failure, log, refuse
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
 
 _SUBSET_DEFAULTS: dict[str, Any] = {
     "image_dir": None,
@@ -72,7 +74,9 @@ def read(args: argparse.Namespace, *, full: bool, dropout: bool) -> list[Dataset
     Raises:
         Failure: the configuration is missing, unreadable or wrong.
     """
-    config = _from_file(args, full=full) if args.dataset_config is not None else _from_arguments(args, full=full)
+    config = (
+        _from_file(args, full=full) if args.dataset_config is not None else _from_arguments(args, full=full)
+    )
     try:
         config_schema.check(config, masked_loss=args.masked_loss, dropout=dropout)
     except Failure:
@@ -88,7 +92,8 @@ def read(args: argparse.Namespace, *, full: bool, dropout: bool) -> list[Dataset
         elif values["resolution"] is not None:
             values["resolution"] = tuple(values["resolution"])
         subsets = [
-            _filled(_SUBSET_DEFAULTS, (subset, dataset, general), command_line) for subset in dataset.get("subsets", [])
+            _filled(_SUBSET_DEFAULTS, (subset, dataset, general), command_line)
+            for subset in dataset.get("subsets", [])
         ]
         for subset in subsets:
             extension = subset["caption_extension"]
@@ -99,7 +104,9 @@ def read(args: argparse.Namespace, *, full: bool, dropout: bool) -> list[Dataset
     return found
 
 
-def _filled(defaults: Mapping[str, Any], levels: tuple[Mapping[str, Any], ...], command_line: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(
+    defaults: Mapping[str, Any], levels: tuple[Mapping[str, Any], ...], command_line: Mapping[str, Any]
+) -> dict[str, Any]:
     filled = {}
     for name, default in defaults.items():
         candidates = [level.get(name) for level in levels]
@@ -136,12 +143,15 @@ def _parsed(path: Path) -> dict[str, Any]:
             log("bad_toml", path=path)
             raise Failure("toml.decoder.TomlDecodeError", str(error)) from None
     refuse("dataset_suffix", path=path)
+    return None
 
 
 def _from_arguments(args: argparse.Namespace, *, full: bool) -> dict[str, Any]:
     if args.in_json is not None:
         log("captions_full" if full else "captions")
-        return {"datasets": [{"subsets": [{"image_dir": args.train_data_dir, "metadata_file": args.in_json}]}]}
+        return {
+            "datasets": [{"subsets": [{"image_dir": args.train_data_dir, "metadata_file": args.in_json}]}]
+        }
     log("dreambooth_full" if full else "dreambooth")
     subsets = [*_by_name(args.train_data_dir, is_reg=False), *_by_name(args.reg_data_dir, is_reg=True)]
     return {"datasets": [{"subsets": subsets}]}
@@ -163,6 +173,11 @@ def _by_name(folder: str | None, *, is_reg: bool) -> list[dict[str, Any]]:
             continue
         if repeats >= 1:
             subsets.append(
-                {"image_dir": str(entry), "num_repeats": repeats, "is_reg": is_reg, "class_tokens": class_tokens}
+                {
+                    "image_dir": str(entry),
+                    "num_repeats": repeats,
+                    "is_reg": is_reg,
+                    "class_tokens": class_tokens,
+                }
             )
     return subsets

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from library.dataset import Dataset, Subset
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from library.dataset import Dataset, Subset
 
 _DATASET = ("batch_size", "resolution", "resize_interpolation", "enable_bucket")
 _BUCKETS = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
@@ -29,7 +32,11 @@ def described(datasets: list[Dataset], kind: str) -> str:
 
 def _subset(subset: Subset) -> list[str]:
     lines = [f'    image_dir: "{subset.image_dir}"', f"    image_count: {subset.count}"]
-    lines += [f"    {name}: {subset.settings[name]}{',' if name in _COMMAS else ''}" for name in _SUBSET.split()]
+    lines += [
+        f"    {name}: {subset.settings[name]}{',' if name in _COMMAS else ''}" for name in _SUBSET.split()
+    ]
     if subset.metadata_file:
         return [*lines, f"    metadata_file: {subset.metadata_file}"]
-    return lines + [f"    {name}: {subset.settings[name]}" for name in ("is_reg", "class_tokens", "caption_extension")]
+    return lines + [
+        f"    {name}: {subset.settings[name]}" for name in ("is_reg", "class_tokens", "caption_extension")
+    ]

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected
 
@@ -19,7 +22,7 @@ def _table() -> tuple[int, ...]:
     table = []
     for value in range(256):
         for _ in range(8):
-            value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)  # noqa: PLW2901  the register of the CRC
+            value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
         table.append(value)
     return tuple(table)
 

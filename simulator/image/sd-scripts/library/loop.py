@@ -5,27 +5,31 @@ What is saved, and how it is said, is the trainer's; the loop knows when.
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hardware import clock
 from hardware.facts import machine
+
 from library import memory, samples, speed
-from library.buckets import Size
 from library.console import echo, log
 from library.events import EventFile
 from library.loss import Average, Losses
-from library.optimizer import Scheduler
-from library.preparation import Prepared
-from library.progress import Bar
 from library.state import Position
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from library.buckets import Size
+    from library.optimizer import Scheduler
+    from library.preparation import Prepared
+    from library.progress import Bar
 
 _NAN_FROM_STEP = 10  # of the fault `nan_loss`
 
@@ -104,12 +108,22 @@ class Loop:
             self.events.close()
 
     def _batch(
-        self, epoch: int, index: int, size: Size, count: int, losses: Losses, rng: random.Random, bar: Bar, saver: Saver
+        self,
+        epoch: int,
+        index: int,
+        size: Size,
+        count: int,
+        losses: Losses,
+        rng: random.Random,
+        bar: Bar,
+        saver: Saver,
     ) -> None:
         args, processes = self.args, self.prepared.processes
         pixels = size[0] * size[1]
         memory.require(self.keeps.peak(count, pixels, first=self.step == 0), processes, 98)
-        seconds = speed.step(args, count, pixels, full=self.full, trains_text=self.trains_text, processes=processes)
+        seconds = speed.step(
+            args, count, pixels, full=self.full, trains_text=self.trains_text, processes=processes
+        )
         clock.sleep(seconds * rng.uniform(0.98, 1.02))
         last = index + 1 == self.batches
         synchronized = (index + 1) % args.gradient_accumulation_steps == 0 or last
@@ -136,7 +150,11 @@ class Loop:
             tag = "loss/epoch" if self.full else "loss/epoch_average"
             self.events.scalars({tag: self.average.value}, epoch + 1)
         done = epoch + 1
-        if args.save_every_n_epochs is not None and done % args.save_every_n_epochs == 0 and done < self.epochs:
+        if (
+            args.save_every_n_epochs is not None
+            and done % args.save_every_n_epochs == 0
+            and done < self.epochs
+        ):
             saver.save_epoch(Position(done, self.step))
         samples.draw(args, done, self.step, self.resident, self.prepared.processes)
         if not self.full:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
+from typing import TYPE_CHECKING
+
+from models import safetensors
 
 from library import checkpoint, metadata
 from library import network as networks
 from library.console import echo
-from library.optimizer import Scheduler
 from library.state import Position, States
-from models import safetensors
+
+if TYPE_CHECKING:
+    import argparse
+
+    from library.optimizer import Scheduler
 
 _STATE_BYTES = 12
 """For each weight: itself and AdamW's two moments in fp32."""
@@ -95,7 +100,9 @@ class LoraFiles:
         if about is not None:
             new, legacy = checkpoint.digests(tensors)
             about = {**about, "sshs_model_hash": new, "sshs_legacy_hash": legacy}
-        checkpoint.write(path, shapes, dtype, about or {"format": "pt"}, tensors, self._network.parameters * width)
+        checkpoint.write(
+            path, shapes, dtype, about or {"format": "pt"}, tensors, self._network.parameters * width
+        )
 
     def _remove(self, name: str) -> None:
         path = os.path.join(self._args.output_dir, f"{name}.{self._args.save_model_as}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from library import parser
 from library.console import Failure, traceback
 from library.progress import Bar
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
 
 
 def run(train: Callable[[argparse.Namespace], None]) -> None:

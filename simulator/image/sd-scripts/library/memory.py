@@ -7,18 +7,22 @@ users report: 8 to 10 GB for a LoRA of rank 32 at batch 1, 10 GB for bf16 full f
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hardware import clock, gpu
 from hardware.facts import machine
+
 from library import speed
 from library.console import Failure
 
+if TYPE_CHECKING:
+    import argparse
+
 _GB = 1e9
-_UNET, _TEXT, _VAE = 2.567e9, 0.818e9, 0.084e9  # parameters
+_UNET, _TEXT, _VAE = 2.567e9, 0.818e9, 0.084e9  # parameters of SDXL
+_SD1 = 0.33  # U-Net, text encoder and activations of SD1, as a share of SDXL's
 _CONTEXT = 0.7 * _GB  # CUDA and its kernels
 _USABLE = 0.988  # of the card: the driver keeps the rest
 _LORA_PER_RANK = {False: 2.66e6, True: 3.56e6}  # parameters, U-Net only and with both text encoders
@@ -54,35 +58,40 @@ class Demand(NamedTuple):
         return self.weights + self.gradients + activations + (0 if first else self.states)
 
 
-def demand(args: argparse.Namespace, *, full: bool, trains_text: bool, rank: int, processes: int) -> Demand:
+def demand(
+    args: argparse.Namespace, *, full: bool, trains_text: bool, rank: int, processes: int, sdxl: bool = True
+) -> Demand:
     """Add up what a training needs."""
+    scale = 1.0 if sdxl else _SD1
     half = args.mixed_precision != "no"
     lean = bool(args.full_bf16 or args.full_fp16)
     cached_text = getattr(args, "cache_text_encoder_outputs", False)
     fused = full and (args.fused_backward_pass or bool(getattr(args, "fused_optimizer_groups", None)))
     width = 2 if lean else 4
     if full:
-        trained = _UNET + (_TEXT if trains_text else 0)
+        trained = scale * (_UNET + (_TEXT if trains_text else 0))
         weights = width * trained
     else:
         trained = rank * _LORA_PER_RANK[trains_text]
         base = 1 if args.fp8_base or args.fp8_base_unet else 2 if half else 4
-        weights = base * _UNET + width * trained
+        weights = base * scale * _UNET + width * trained
     if not cached_text and not (full and trains_text):
-        weights += (2 if half else 4) * _TEXT
+        weights += (2 if half else 4) * scale * _TEXT
     if not args.cache_latents:
         weights += (4 if args.no_half_vae or not half else 2) * _VAE
     gradients = 0.1 * width * trained if fused else width * trained
     if processes > 1 and not args.ddp_gradient_as_bucket_view:
         gradients += width * trained
-    name = (args.optimizer_type or ("adamw8bit" if args.use_8bit_adam else "lion" if args.use_lion_optimizer else "adamw"))
+    name = args.optimizer_type or (
+        "adamw8bit" if args.use_8bit_adam else "lion" if args.use_lion_optimizer else "adamw"
+    )
     states = _STATES.get(name.lower(), 8) * trained * (0.5 if lean and "8bit" not in name.lower() else 1)
     fixed, per_image = (2.2, 1.0 if lean else 1.6) if full else (1.0, 1.0)
     if not args.gradient_checkpointing:
         fixed, per_image = 0.6, 12.0 if full else 9.0
     per_image *= {"plain": 2.2, "mem_eff": 1.05}.get(speed.attention(args), 1.0) * (1 if half else 1.9)
     per_image += 0.6 if trains_text else 0.0
-    return Demand(_CONTEXT + weights, gradients, states, fixed * _GB, per_image * _GB)
+    return Demand(_CONTEXT + weights, gradients, states, fixed * scale * _GB, per_image * scale * _GB)
 
 
 def caching_latents(args: argparse.Namespace, pixels: int) -> float:

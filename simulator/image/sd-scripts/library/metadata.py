@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
-import datetime
+import datetime as dt
 import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from library.base_model import digests
-from library.dataset import Dataset
-from library.network import Network
-from library.preparation import Prepared
+
+if TYPE_CHECKING:
+    import argparse
+
+    from library.dataset import Dataset
+    from library.network import Network
+    from library.preparation import Prepared
 
 # taken from the arguments as they are
 _PLAIN = (
@@ -33,7 +36,14 @@ _FLAGS = {
     "fp8_base": "fp8_base",
     "fp8_base_unet": "fp8_base_unet",
 }
-MINIMUM = ("ss_v2", "ss_base_model_version", "ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_network_args")
+MINIMUM = (
+    "ss_v2",
+    "ss_base_model_version",
+    "ss_network_module",
+    "ss_network_dim",
+    "ss_network_alpha",
+    "ss_network_args",
+)
 """What `--no_metadata` leaves."""
 
 
@@ -85,12 +95,13 @@ def modelspec(args: argparse.Namespace, *, sdxl: bool, lora: bool) -> dict[str, 
     now = time.time()
     resolution = args.resolution or ((1024, 1024) if sdxl else (512, 512))
     spec = {
-        "architecture": ("stable-diffusion-xl-v1-base" if sdxl else "stable-diffusion-v1") + ("/lora" if lora else ""),
+        "architecture": ("stable-diffusion-xl-v1-base" if sdxl else "stable-diffusion-v1")
+        + ("/lora" if lora else ""),
         "implementation": "https://github.com/Stability-AI/generative-models",
         "title": args.metadata_title or args.output_name or f"{'LoRA' if lora else 'Checkpoint'}@{now}",
         "resolution": f"{resolution[0]}x{resolution[1]}",
         "sai_model_spec": "1.0.1",
-        "date": datetime.datetime.fromtimestamp(int(now)).isoformat(),  # noqa: DTZ006  local time, as the real one writes
+        "date": dt.datetime.fromtimestamp(int(now)).isoformat(),
         "prediction_type": "v" if args.v_parameterization else "epsilon",
         "implementation_version": f"sd-scripts/{commit()}",
     }
@@ -113,7 +124,9 @@ def _of_datasets(args: argparse.Namespace, datasets: list[Dataset], processes: i
     regularisation: dict[str, dict[str, int]] = {}
     for subset in (subset for dataset in datasets for subset in dataset.subsets):
         info = {"n_repeats": subset.num_repeats, "img_count": subset.count}
-        (regularisation if subset.is_reg else folders)[os.path.basename(subset.metadata_file or subset.image_dir)] = info
+        (regularisation if subset.is_reg else folders)[
+            os.path.basename(subset.metadata_file or subset.image_dir)
+        ] = info
     tags = {name: tags for dataset in datasets for name, tags in dataset.tag_frequency.items()}
     if args.dataset_config is not None:
         return {
@@ -162,8 +175,20 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
                 **{
                     name: subset.settings[name]
                     for name in (
-                        *("num_repeats", "color_aug", "flip_aug", "random_crop", "shuffle_caption", "keep_tokens"),
-                        *("keep_tokens_separator", "secondary_separator", "enable_wildcard", "caption_prefix"),
+                        *(
+                            "num_repeats",
+                            "color_aug",
+                            "flip_aug",
+                            "random_crop",
+                            "shuffle_caption",
+                            "keep_tokens",
+                        ),
+                        *(
+                            "keep_tokens_separator",
+                            "secondary_separator",
+                            "enable_wildcard",
+                            "caption_prefix",
+                        ),
                         *("caption_suffix", "resize_interpolation", "class_tokens", "is_reg"),
                     )
                 },
@@ -178,6 +203,7 @@ def _buckets(dataset: Dataset) -> dict[str, Any] | None:
     if not dataset.settings["enable_bucket"]:
         return None
     buckets = {
-        str(index): {"resolution": bucket, "count": count} for index, (bucket, count) in enumerate(dataset.counts.items())
+        str(index): {"resolution": bucket, "count": count}
+        for index, (bucket, count) in enumerate(dataset.counts.items())
     }
     return {"buckets": buckets, "mean_img_ar_error": dataset.mean_ar_error}

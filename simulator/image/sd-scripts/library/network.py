@@ -6,16 +6,19 @@ name and shapes. `size` tells what the whole would weigh.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import math
 import random
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from models import safetensors, sd1, sdxl
 
 from library.console import Failure, log, refuse
-from models import safetensors, sdxl
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
 
 _FILE_LIMIT = 3_000_000
 _SDXL_BLOCKS, _SD1_BLOCKS = 23, 25
@@ -45,8 +48,13 @@ def create(args: argparse.Namespace, *, is_sdxl: bool) -> Network:
     if args.network_module is None:
         refuse("no_network_module")
     package = args.network_module.split(".")[0]
-    if args.network_module not in _MODULES and (package == "networks" or importlib.util.find_spec(package) is None):
-        raise Failure("ModuleNotFoundError", f"No module named '{args.network_module if package == 'networks' else package}'")
+    if args.network_module not in _MODULES and (
+        package == "networks" or importlib.util.find_spec(package) is None
+    ):
+        raise Failure(
+            "ModuleNotFoundError",
+            f"No module named '{args.network_module if package == 'networks' else package}'",
+        )
     options = {}
     for item in args.network_args or []:
         key, equals, value = item.partition("=")
@@ -71,7 +79,7 @@ def create(args: argparse.Namespace, *, is_sdxl: bool) -> Network:
     )
     if "conv_dim" in options:
         log("lora_conv", dim=options["conv_dim"], alpha=float(options.get("conv_alpha", 1.0)))
-    everything = sdxl.lora_modules(text_encoders=True)
+    everything = sdxl.lora_modules(text_encoders=True) if is_sdxl else sd1.lora_modules()
     text = {name: sides for name, sides in everything.items() if name.startswith("lora_te")}
     unet = {name: sides for name, sides in everything.items() if name.startswith("lora_unet")}
     for index in (1, 2) if is_sdxl else ():

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import random
 import time
+from typing import TYPE_CHECKING
 
 from hardware import clock
+
 from library import memory, metadata, samples, speed, steps
 from library import network as networks
 from library.console import Failure, echo, echo_text, log, refuse
-from library.lora_files import LoraFiles
 from library.loop import Loop
+from library.lora_files import LoraFiles
 from library.optimizer import Scheduler, choose
 from library.preparation import Prepared, import_packages, prepare
 from library.progress import Bar
 from library.state import Position
+
+if TYPE_CHECKING:
+    import argparse
 
 _DTYPES = {"no": "torch.float32", "fp16": "torch.float16", "bf16": "torch.bfloat16"}
 
@@ -49,7 +53,9 @@ def train(args: argparse.Namespace, *, sdxl: bool) -> None:
     scheduler = Scheduler(args, args.max_train_steps, processes)
     _announce_precision(args)
     trains_text = not args.network_train_unet_only
-    demand = memory.demand(args, full=False, trains_text=trains_text, rank=network.rank, processes=processes)
+    demand = memory.demand(
+        args, full=False, trains_text=trains_text, rank=network.rank, processes=processes, sdxl=sdxl
+    )
     memory.require(demand.weights, processes, 5)
     files = LoraFiles(args, network, scheduler, rates, sdxl=sdxl)
     steps_from_state = files.states.resume(scheduler, rates)
@@ -71,7 +77,15 @@ def train(args: argparse.Namespace, *, sdxl: bool) -> None:
     )
     clock.sleep(speed.digest(prepared.model.size))
     loop = Loop(
-        args, prepared, scheduler, rates, demand, full=False, trains_text=trains_text, batches=loader, epochs=epochs
+        args,
+        prepared,
+        scheduler,
+        rates,
+        demand,
+        full=False,
+        trains_text=trains_text,
+        batches=loader,
+        epochs=epochs,
     )
     skipped = _find_start(args, loop, steps_from_state)
     loop.open_trackers("network_train")
@@ -93,7 +107,9 @@ def train(args: argparse.Namespace, *, sdxl: bool) -> None:
 def _load_weights(args: argparse.Namespace) -> None:
     for index, path in enumerate(args.base_weights or []):
         multipliers = args.base_weights_multiplier or []
-        echo(f"merging module: {path} with multiplier {multipliers[index] if index < len(multipliers) else 1.0}")
+        echo(
+            f"merging module: {path} with multiplier {multipliers[index] if index < len(multipliers) else 1.0}"
+        )
         _require_file(path)
     if args.base_weights:
         echo(f"all weights merged: {', '.join(args.base_weights)}")
@@ -113,7 +129,13 @@ def _rates(args: argparse.Namespace) -> dict[str, float]:
     default = args.learning_rate
     if not args.network_train_unet_only:
         given = args.text_encoder_lr
-        text = given[0] if isinstance(given, list) and given else given if isinstance(given, (int, float)) else None
+        text = (
+            given[0]
+            if isinstance(given, list) and given
+            else given
+            if isinstance(given, (int, float))
+            else None
+        )
         rates["textencoder"] = default if text is None else float(text)
     if not args.network_train_text_encoder_only:
         rates["unet"] = default if args.unet_lr is None else args.unet_lr

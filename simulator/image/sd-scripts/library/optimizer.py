@@ -2,33 +2,77 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib.util
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from library.console import Failure, log, refuse
+
+if TYPE_CHECKING:
+    import argparse
 
 # lower-case name -> (line of train_util.py that announces it, its words, package, class)
 _KNOWN: dict[str, tuple[int, str, str, str]] = {
     "lion": (4886, "Lion optimizer", "lion_pytorch", "lion_pytorch.lion_pytorch.Lion"),
     "adamw8bit": (4897, "8-bit AdamW optimizer", "bitsandbytes", "bitsandbytes.optim.adamw.AdamW8bit"),
-    "sgdnesterov8bit": (4902, "8-bit SGD with Nesterov optimizer", "bitsandbytes", "bitsandbytes.optim.sgd.SGD8bit"),
+    "sgdnesterov8bit": (
+        4902,
+        "8-bit SGD with Nesterov optimizer",
+        "bitsandbytes",
+        "bitsandbytes.optim.sgd.SGD8bit",
+    ),
     "lion8bit": (4913, "8-bit Lion optimizer", "bitsandbytes", "bitsandbytes.optim.lion.Lion8bit"),
-    "pagedadamw8bit": (4921, "8-bit PagedAdamW optimizer", "bitsandbytes", "bitsandbytes.optim.adamw.PagedAdamW8bit"),
-    "pagedlion8bit": (4929, "8-bit Paged Lion optimizer", "bitsandbytes", "bitsandbytes.optim.lion.PagedLion8bit"),
+    "pagedadamw8bit": (
+        4921,
+        "8-bit PagedAdamW optimizer",
+        "bitsandbytes",
+        "bitsandbytes.optim.adamw.PagedAdamW8bit",
+    ),
+    "pagedlion8bit": (
+        4929,
+        "8-bit Paged Lion optimizer",
+        "bitsandbytes",
+        "bitsandbytes.optim.lion.PagedLion8bit",
+    ),
     "pagedadamw": (4941, "PagedAdamW optimizer", "bitsandbytes", "bitsandbytes.optim.adamw.PagedAdamW"),
-    "pagedadamw32bit": (4955, "32-bit PagedAdamW optimizer", "bitsandbytes", "bitsandbytes.optim.adamw.PagedAdamW32bit"),
+    "pagedadamw32bit": (
+        4955,
+        "32-bit PagedAdamW optimizer",
+        "bitsandbytes",
+        "bitsandbytes.optim.adamw.PagedAdamW32bit",
+    ),
     "sgdnesterov": (4969, "SGD with Nesterov optimizer", "", "torch.optim.sgd.SGD"),
     "prodigy": (5043, "Prodigy optimizer", "prodigyopt", "prodigyopt.prodigy.Prodigy"),
     "adafactor": (5056, "Adafactor optimizer", "", "transformers.optimization.Adafactor"),
     "adamw": (5096, "AdamW optimizer", "", "torch.optim.adamw.AdamW"),
-    "radamschedulefree": (5108, "RAdamScheduleFree optimizer", "schedulefree", "schedulefree.RAdamScheduleFree"),
-    "adamwschedulefree": (5111, "AdamWScheduleFree optimizer", "schedulefree", "schedulefree.AdamWScheduleFree"),
+    "radamschedulefree": (
+        5108,
+        "RAdamScheduleFree optimizer",
+        "schedulefree",
+        "schedulefree.RAdamScheduleFree",
+    ),
+    "adamwschedulefree": (
+        5111,
+        "AdamWScheduleFree optimizer",
+        "schedulefree",
+        "schedulefree.AdamWScheduleFree",
+    ),
     "sgdschedulefree": (5114, "SGDScheduleFree optimizer", "schedulefree", "schedulefree.SGDScheduleFree"),
 }
-_IN_TORCH = {"Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"}
+_IN_TORCH = {
+    "Adam",
+    "AdamW",
+    "SGD",
+    "RMSprop",
+    "Adagrad",
+    "Adadelta",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+    "ASGD",
+    "Rprop",
+}
 _MISSING = {"lion_pytorch": "lion_pytorch", "prodigyopt": "Prodigy", "dadaptation": "dadaptation"}
 _SCHEDULERS = {
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
@@ -176,7 +220,9 @@ class Scheduler:
                 shift = max(1, self._warmup or 10_000)
                 return 1 / math.sqrt((done + shift - self._warmup) / shift)
             case "warmup_stable_decay" if done > self._steps - self._decay:
-                return 0.5 * (1 + math.cos(math.pi * (done - self._steps + self._decay) / max(1, self._decay)))
+                return 0.5 * (
+                    1 + math.cos(math.pi * (done - self._steps + self._decay) / max(1, self._decay))
+                )
         return 1.0
 
     def step(self) -> None:
@@ -232,7 +278,7 @@ def _other(name: str, options: dict[str, Any]) -> Optimizer:
         if name not in _IN_TORCH:
             raise Failure("AttributeError", f"module 'torch.optim' has no attribute '{name}'")
         return Optimizer(f"torch.optim.{name.lower()}.{name}", options)
-    package = name.split(".")[0]
+    package = name.split(".", maxsplit=1)[0]
     if importlib.util.find_spec(package) is None:
         raise Failure("ModuleNotFoundError", f"No module named '{package}'")
     return Optimizer(name, options)

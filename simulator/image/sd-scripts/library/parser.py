@@ -36,7 +36,9 @@ def build(script: str) -> argparse.ArgumentParser:
         if option.get("flag"):
             parser.add_argument(name, action="store_true")
             continue
-        settings = {part: option[part] for part in ("nargs", "default", "choices", "required") if part in option}
+        settings = {
+            part: option[part] for part in ("nargs", "default", "choices", "required") if part in option
+        }
         parser.add_argument(name, type=_TYPES.get(option.get("type", "str"), str), **settings)
     return parser
 
@@ -83,7 +85,9 @@ def _write(parser: argparse.ArgumentParser, args: argparse.Namespace, path: str)
         sys.exit(1)
     skipped = {"config_file", "output_config", "wandb_api_key"}
     defaults = vars(parser.parse_args([]))
-    chosen = {name: value for name, value in vars(args).items() if name not in skipped and value != defaults[name]}
+    chosen = {
+        name: value for name, value in vars(args).items() if name not in skipped and value != defaults[name]
+    }
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(f"{name} = {_toml(value)}\n" for name, value in chosen.items())
     log("settings_saved", path=path)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import random
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hardware import clock, link
 from hardware.facts import machine
+
 from library import base_model, caches, checks, memory, speed
 from library import dataset as images
 from library.console import Failure, echo, log, refuse, set_up_logging
-from library.dataset import Dataset
 from library.dataset_config import DatasetSettings, read
 from library.dataset_info import described
+
+if TYPE_CHECKING:
+    import argparse
+
+    from library.dataset import Dataset
 
 _PACKAGES = (
     "torch", "tqdm", "accelerate", "diffusers", "transformers", "huggingface_hub", "numpy", "PIL", "imagesize", "cv2",
@@ -102,7 +106,9 @@ def prepare(args: argparse.Namespace, *, full: bool, sdxl: bool) -> Prepared | N
     elif getattr(args, "cache_text_encoder_outputs", False):
         makes_room = not full and not args.lowram
         caches.text_encodings(args, [*datasets, *validation], processes, makes_room=makes_room)
-    return Prepared(datasets, validation, model, broken, overflows and not args.cache_latents, processes, block_rates)
+    return Prepared(
+        datasets, validation, model, broken, overflows and not args.cache_latents, processes, block_rates
+    )
 
 
 def _load_tokenizers(args: argparse.Namespace) -> None:
@@ -141,7 +147,9 @@ def _load_datasets(
         return images.load(one, seed if own is None else own, size_cache_suffix=suffix, validation=validation)
 
     datasets = [load(one, validation=False) for one in settings]
-    validation = [load(one, validation=True) for one in settings if 0 < one.values["validation_split"] <= 1 and not full]
+    validation = [
+        load(one, validation=True) for one in settings if 0 < one.values["validation_split"] <= 1 and not full
+    ]
     log("dataset_info", text=described(datasets, "Dataset"))
     if validation:
         log("dataset_info", text=described(validation, "Validation Dataset"))
@@ -156,7 +164,7 @@ def _accelerator(args: argparse.Namespace, *, full: bool) -> int:
     """Bring up the accelerator; return the number of processes."""
     log("accelerator_full" if full else "accelerator")
     checks.trackers(args)
-    from torch import cuda  # noqa: PLC0415  there only once it is installed
+    from torch import cuda
 
     available = cuda.is_available()
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -177,7 +185,7 @@ def _accelerator(args: argparse.Namespace, *, full: bool) -> int:
 
 
 def _older_than_blackwell() -> bool:
-    from torch import version  # noqa: PLC0415  there only once it is installed
+    from torch import version
 
     return tuple(int(part) for part in (version.cuda or "0.0").split(".")) < (12, 8)
 

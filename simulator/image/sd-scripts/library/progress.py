@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from hardware import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _T = TypeVar("_T")
 _BLOCKS = " ▏▎▍▌▋▊▉█"
@@ -75,7 +77,9 @@ class Bar:
         tail = f"| {self.done}/{self.total} [{interval(elapsed)}<{left}, {speed}{self._postfix}]"
         if not self.total:
             return f"{name}{self.done}it [{interval(elapsed)}, {speed}{self._postfix}]"
-        return head + _blocks(share, max(1, self._width - len(head) - len(tail)) if self._width else 10) + tail
+        return (
+            head + _blocks(share, max(1, self._width - len(head) - len(tail)) if self._width else 10) + tail
+        )
 
     def _draw(self) -> None:
         text = self.line()

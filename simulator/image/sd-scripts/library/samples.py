@@ -5,7 +5,6 @@ The pictures are colour gradients that depend on the seed, the prompt and how fa
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -14,11 +13,15 @@ import struct
 import time
 import tomllib
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hardware import clock
+
 from library import memory, speed
 from library.console import Failure, log
+
+if TYPE_CHECKING:
+    import argparse
 
 _FIELDS = {
     "w": ("width", int),
@@ -63,6 +66,8 @@ def draw(args: argparse.Namespace, epoch: int | None, step: int, keeps: float, p
     if not os.path.isfile(args.sample_prompts):
         log("no_prompts", path=args.sample_prompts)
         return
+    if args.output_dir is None:
+        raise Failure("TypeError", "unsupported operand type(s) for +: 'NoneType' and 'str'")
     folder = args.output_dir + "/sample"
     os.makedirs(folder, exist_ok=True)
     for number, prompt in enumerate(_prompts(args.sample_prompts)):
@@ -86,11 +91,17 @@ def _prompts(path: str) -> list[dict[str, Any]]:
         text = file.read()
     if path.endswith(".toml"):
         data = tomllib.loads(text)["prompt"]
-        return [{**{key: value for key, value in data.items() if key != "subset"}, **one} for one in data["subset"]]
+        return [
+            {**{key: value for key, value in data.items() if key != "subset"}, **one}
+            for one in data["subset"]
+        ]
     if path.endswith(".json"):
         return [parse_line(one) if isinstance(one, str) else one for one in json.loads(text)]
     if not path.endswith(".txt"):
-        raise Failure("UnboundLocalError", "cannot access local variable 'prompts' where it is not associated with a value")
+        raise Failure(
+            "UnboundLocalError",
+            "cannot access local variable 'prompts' where it is not associated with a value",
+        )
     return [parse_line(line.strip()) for line in text.splitlines() if line.strip() and line[0] != "#"]
 
 
@@ -135,11 +146,16 @@ def _picture(width: int, height: int, mark: str) -> bytes:
     rng = random.Random(mark)
     left, right = ([rng.randrange(256) for _ in range(3)] for _ in range(2))
     line = bytes(
-        left[channel] + (right[channel] - left[channel]) * x // max(1, width - 1) for x in range(width) for channel in range(3)
+        left[channel] + (right[channel] - left[channel]) * x // max(1, width - 1)
+        for x in range(width)
+        for channel in range(3)
     )
     shades = [bytes(value * (height - y) // height for value in range(256)) for y in range(height)]
     rows = b"".join(b"\x00" + line.translate(shade) for shade in shades)
     head = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
-    body = b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
     return b"\x89PNG\r\n\x1a\n" + body

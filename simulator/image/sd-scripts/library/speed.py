@@ -5,12 +5,15 @@ Sources: reports and remarks of users where there are any; what is marked assume
 
 from __future__ import annotations
 
-import argparse
 import json
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hardware.facts import machine
+
+if TYPE_CHECKING:
+    import argparse
 
 IMPORTS = 11.0
 """Importing torch, diffusers and transformers (assumed)."""
@@ -36,7 +39,9 @@ def attention(args: argparse.Namespace) -> str:
     return "xformers" if args.xformers else "sdpa" if args.sdpa else "plain"
 
 
-def step(args: argparse.Namespace, batch: int, pixels: int, *, full: bool, trains_text: bool, processes: int) -> float:
+def step(
+    args: argparse.Namespace, batch: int, pixels: int, *, full: bool, trains_text: bool, processes: int
+) -> float:
     """Return the seconds of one step over `batch` images of so many pixels, without its accumulated siblings."""
     area = pixels / 1024**2
     seconds = _seconds_per_image() * (_FIXED + (1 - _FIXED) * batch * area)

@@ -6,17 +6,21 @@ the old run's. Files are scaled down as checkpoints are.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardware import clock
+from models import safetensors
+
 from library import checkpoint, speed
 from library.console import Failure, log
-from library.optimizer import Scheduler
-from models import safetensors
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from library.optimizer import Scheduler
 
 _TRAIN_STATE = "train_state.json"
 
@@ -32,7 +36,13 @@ class States:
     """Saves and loads the states of one training."""
 
     def __init__(
-        self, args: argparse.Namespace, *, full: bool, loaders: int, true_size: float, write_model: Callable[[str], None]
+        self,
+        args: argparse.Namespace,
+        *,
+        full: bool,
+        loaders: int,
+        true_size: float,
+        write_model: Callable[[str], None],
     ) -> None:
         """Take how many data loaders there are, what a state truly weighs, and how its model is written."""
         self._args, self._full, self._loaders = args, full, loaders
@@ -55,7 +65,9 @@ class States:
         log("blank", line=5963)
         log("saving_state_step", step=position.step)
         self._save(f"{checkpoint.step_name(args, position.step)}-state", position, scheduler, rates)
-        expired = checkpoint.expired_step(args, position.step, args.save_last_n_steps_state or args.save_last_n_steps)
+        expired = checkpoint.expired_step(
+            args, position.step, args.save_last_n_steps_state or args.save_last_n_steps
+        )
         if expired:
             self._remove(f"{checkpoint.step_name(args, expired)}-state", "removing_state_step")
 
@@ -93,7 +105,12 @@ class States:
         saved = self._read(os.path.join(folder, "scheduler.bin"))
         scheduler.done = saved["last_epoch"]
         rates.update({name: rate for name, rate in saved["rates"].items() if name in rates})
-        for key in ("state_optimizer_loaded", "state_scheduler_loaded", "state_sampler_loaded", "state_random_loaded"):
+        for key in (
+            "state_optimizer_loaded",
+            "state_scheduler_loaded",
+            "state_sampler_loaded",
+            "state_random_loaded",
+        ):
             log(key)
         return steps
 
@@ -149,5 +166,8 @@ class States:
         except FileNotFoundError:
             raise Failure("FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'") from None
         except ValueError:
-            raise Failure("RuntimeError", "PytorchStreamReader failed reading zip archive: failed finding central directory") from None
+            raise Failure(
+                "RuntimeError",
+                "PytorchStreamReader failed reading zip archive: failed finding central directory",
+            ) from None
         return saved

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hardware import gpu
 from hardware.facts import machine
+
 from torch import version
 
 _RESERVED = 0.012
@@ -76,7 +77,9 @@ def mem_get_info(device: int = 0) -> tuple[int, int]:
 def is_bf16_supported() -> bool:
     """Return whether the GPU computes in bfloat16: Ampere and later."""
     _require()
-    return not any(old in machine().gpus[0].name for old in ("V100", "T4", "P100", "RTX 20", "GTX", "Quadro RTX"))
+    return not any(
+        old in machine().gpus[0].name for old in ("V100", "T4", "P100", "RTX 20", "GTX", "Quadro RTX")
+    )
 
 
 def _require() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from hardware import clock
 from hardware.facts import machine
+
 from programs.accelerate_options import add_launch_options
 from programs.console import fail, say, warn
 from programs.environment import Environment
@@ -29,7 +30,9 @@ _ONLY_ONE = ("cpu", "multi_gpu", "tpu", "use_deepspeed", "use_fsdp", "use_tp")
 
 def main(arguments: list[str]) -> int:
     """Run accelerate."""
-    parser = argparse.ArgumentParser("Accelerate CLI tool", usage="accelerate <command> [<args>]", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "Accelerate CLI tool", usage="accelerate <command> [<args>]", allow_abbrev=False
+    )
     commands = parser.add_subparsers(help="accelerate command helpers", dest="command")
     add_launch_options(commands.add_parser("launch", add_help=False, allow_abbrev=False))
     commands.add_parser("env").add_argument("--config_file")
@@ -52,7 +55,11 @@ def main(arguments: list[str]) -> int:
 
 def _launch(args: argparse.Namespace) -> int:
     if sum(bool(getattr(args, name)) for name in _ONLY_ONE) > 1:
-        _crash("ValueError: You can only use one of " + ", ".join(f"`--{name}`" for name in _ONLY_ONE) + " at a time.")
+        _crash(
+            "ValueError: You can only use one of "
+            + ", ".join(f"`--{name}`" for name in _ONLY_ONE)
+            + " at a time."
+        )
     if args.multi_gpu and args.num_processes is not None and args.num_processes < 2:
         _crash("ValueError: You need to use at least 2 processes to use `--multi_gpu`.")
     _fill_in(args)
@@ -126,7 +133,11 @@ def _fill_in(args: argparse.Namespace) -> None:
 
 
 def _child_failed(script: str, pid: int, code: int) -> None:
-    cause = f"exitcode  : {code} (pid: {pid})" if code > 0 else f"exitcode  : {code} (pid: {pid})\n  error_file: <N/A>"
+    cause = (
+        f"exitcode  : {code} (pid: {pid})"
+        if code > 0
+        else f"exitcode  : {code} (pid: {pid})\n  error_file: <N/A>"
+    )
     how = (
         "traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html"
         if code > 0
@@ -162,7 +173,11 @@ def _env(args: argparse.Namespace) -> int:
     if machine().gpus:
         say(f"- GPU type: {machine().gpus[0].name}")
     say("- `Accelerate` default config:")
-    lines = [f"\t- {key}: {value}" for key, value in _read_config(file).items()] if file.is_file() else ["\tNot found"]
+    lines = (
+        [f"\t- {key}: {value}" for key, value in _read_config(file).items()]
+        if file.is_file()
+        else ["\tNot found"]
+    )
     say("\n".join(lines))
     return 0
 
@@ -200,7 +215,10 @@ def _configure(args: argparse.Namespace) -> int:
 
 
 def _config_file() -> Path:
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "huggingface"
+    home = (
+        os.environ.get("HF_HOME")
+        or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "huggingface"
+    )
     return Path(home) / "accelerate/default_config.yaml"
 
 
@@ -210,7 +228,9 @@ def _read_config(file: Path) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         config: dict[str, Any] = json.loads(text)
         return config
-    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith((" ", "#")))
+    pairs = (
+        line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith((" ", "#"))
+    )
     return {key.strip(): value.strip().strip("'\"") for key, value in pairs}
 
 

@@ -62,7 +62,9 @@ def read_header(path: str) -> dict[str, Any]:
         text = file.read(length)
     try:
         table: dict[str, Any] = json.loads(text)
-        end = max((entry["data_offsets"][1] for key, entry in table.items() if key != "__metadata__"), default=0)
+        end = max(
+            (entry["data_offsets"][1] for key, entry in table.items() if key != "__metadata__"), default=0
+        )
     except (ValueError, TypeError, KeyError):
         raise SafetensorError("Error while deserializing header: InvalidHeaderDeserialization") from None
     if 8 + length + end != size:

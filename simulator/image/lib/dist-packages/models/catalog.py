@@ -74,7 +74,9 @@ def recognise(path: str | os.PathLike[str]) -> KnownFile | None:
     return None
 
 
-def _fitted(shapes: safetensors.Shapes, dtype: str, size: int, metadata: dict[str, str] | None = None) -> bytes:
+def _fitted(
+    shapes: safetensors.Shapes, dtype: str, size: int, metadata: dict[str, str] | None = None
+) -> bytes:
     """Pad the header so that header and tensors are `size` bytes in all."""
     plain = safetensors.header(shapes, dtype, metadata)
     data = max(end for _, end in _offsets(plain))

@@ -6,23 +6,30 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from programs.console import say, warn
-from programs.curl_options import Options
+
+if TYPE_CHECKING:
+    from programs.curl_options import Options
 
 
 def curl(options: Options) -> int:
     """Do what `curl` would: GET, HEAD or POST of `--data`, to stdout or a file."""
     url = options.urls[0]
     data = options.values.get("data")
-    method = options.values.get("request") or ("HEAD" if "head" in options.flags else "POST" if data else "GET")
-    call = urllib.request.Request(url if "//" in url else f"http://{url}", data.encode() if data else None, method=method)  # noqa: S310  a URL of this machine
+    method = options.values.get("request") or (
+        "HEAD" if "head" in options.flags else "POST" if data else "GET"
+    )
+    call = urllib.request.Request(
+        url if "//" in url else f"http://{url}", data.encode() if data else None, method=method
+    )
     for header in options.headers:
         name, _, value = header.partition(":")
         call.add_header(name.strip(), value.strip())
     status, body = 0, b""
     try:
-        with urllib.request.urlopen(call, timeout=float(options.values.get("max-time", "300"))) as answer:  # noqa: S310  the same
+        with urllib.request.urlopen(call, timeout=float(options.values.get("max-time", "300"))) as answer:
             status, body = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hardware.facts import machine
+
 from programs.environment import normal
 
 # What download.pytorch.org has besides torch itself.
@@ -44,7 +45,9 @@ class _Wanted(NamedTuple):
     version: str
 
 
-def resolve(specs: list[str], installed: dict[str, str], indexes: list[str], *, upgrade: bool, needs: bool) -> list[Package]:
+def resolve(
+    specs: list[str], installed: dict[str, str], indexes: list[str], *, upgrade: bool, needs: bool
+) -> list[Package]:
     """Return every package that the specs bring, those already there included.
 
     Args:
@@ -138,10 +141,18 @@ def _torch_build(want: _Wanted, indexes: list[str]) -> str:
 
 
 def _choose(
-    name: str, want: _Wanted | None, installed: dict[str, str], indexes: list[str], torch: str, *, upgrade: bool
+    name: str,
+    want: _Wanted | None,
+    installed: dict[str, str],
+    indexes: list[str],
+    torch: str,
+    *,
+    upgrade: bool,
 ) -> Package:
     data = _data()
-    if name not in data["packages"] or ("pypi" not in indexes and name not in _TORCH_INDEX and not name.startswith("nvidia-")):
+    if name not in data["packages"] or (
+        "pypi" not in indexes and name not in _TORCH_INDEX and not name.startswith("nvidia-")
+    ):
         raise Unsatisfiable(
             f"Because {name} was not found in the package registry and you require {name}, "
             "we can conclude that your requirements are unsatisfiable."
@@ -162,7 +173,14 @@ def _choose(
     if build == "cpu" or (name == "torch" and build == "cpu"):
         needs = [need for need in needs if not need.startswith("nvidia-") and need != "triton"]
         megabytes = min(megabytes, 200)
-    return Package(name, version, megabytes, needs, module[0] if module else normal(name).replace("-", "_"), commands_of(name))
+    return Package(
+        name,
+        version,
+        megabytes,
+        needs,
+        module[0] if module else normal(name).replace("-", "_"),
+        commands_of(name),
+    )
 
 
 def _fits(version: str, want: _Wanted) -> bool:
@@ -171,7 +189,7 @@ def _fits(version: str, want: _Wanted) -> bool:
         return version == want.version
     match want.operator:
         case "==":
-            return version.split("+")[0] == want.version
+            return version.split("+", maxsplit=1)[0] == want.version
         case ">=" | "~=":
             return have >= limit
         case "<=":
@@ -186,4 +204,4 @@ def _fits(version: str, want: _Wanted) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version.split("+")[0]))
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+", maxsplit=1)[0]))

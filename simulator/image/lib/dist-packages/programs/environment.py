@@ -78,19 +78,25 @@ class Environment:
         pairs = (folder.name.removesuffix(".dist-info").rsplit("-", 1) for folder in folders)
         return {normal(name): version for name, version in sorted(pairs)}
 
-    def install(self, name: str, version: str, module: str, needs: list[str], commands: dict[str, str]) -> None:
+    def install(
+        self, name: str, version: str, module: str, needs: list[str], commands: dict[str, str]
+    ) -> None:
         """Put a package there: its metadata, something to import, and its commands."""
         self._adopt()
         information = self._information(name, version)
         information.mkdir(exist_ok=True)
         requirements = "".join(f"Requires-Dist: {need}\n" for need in needs)
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requirements}")
+        (information / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requirements}"
+        )
         (information / "INSTALLER").write_text("uv")
         (information / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: false\n")
         (information / "top_level.txt").write_text(module + "\n")
         target = self.packages / module
         if (_STAND_INS / module).is_dir():
-            shutil.copytree(_STAND_INS / module, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                _STAND_INS / module, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+            )
             cuda = version.partition("+cu")[2]
             (target / "version.py").write_text(f'__version__ = "{version}"\ncuda = {_dotted(cuda)!r}\n')
         else:
@@ -109,7 +115,9 @@ class Environment:
         information = self._information(name, version)
         module = (information / "top_level.txt").read_text().strip()
         shutil.rmtree(information)
-        if not any(file.read_text().strip() == module for file in self.packages.glob("*.dist-info/top_level.txt")):
+        if not any(
+            file.read_text().strip() == module for file in self.packages.glob("*.dist-info/top_level.txt")
+        ):
             shutil.rmtree(self.packages / module, ignore_errors=True)
         for command in commands:
             (self.folder / "bin" / command).unlink(missing_ok=True)
@@ -121,7 +129,7 @@ class Environment:
         self.packages.mkdir(parents=True, exist_ok=True)
         path = self.packages / "_virtualenv.pth"
         if not path.exists():
-            path.write_text(f"{_LIB / 'site-packages'}\n")
+            path.write_text(f"{_LIB / 'dist-packages'}\n")
 
 
 def normal(name: str) -> str:

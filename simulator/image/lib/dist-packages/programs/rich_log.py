@@ -5,6 +5,7 @@ Colours are left out, as rich leaves them out where the output is no terminal.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import time
@@ -61,7 +62,7 @@ def fold(text: str, width: int) -> list[str]:
             breaks.append(start)
             offset = cells(word)
     edges = [0, *breaks, len(text)]
-    return [text[left:right].rstrip() for left, right in zip(edges, edges[1:], strict=False)]
+    return [text[left:right].rstrip() for left, right in itertools.pairwise(edges)]
 
 
 def _chop(word: str, width: int) -> list[str]:

@@ -41,4 +41,4 @@ def hand_over(name: str, arguments: list[str]) -> NoReturn:
     if path is None:
         fail(f"bash: {name}: command not found", 127)
     sys.stdout.flush()
-    os.execv(path, [name, *arguments])  # noqa: S606  the whole point is to become that program
+    os.execv(path, [name, *arguments])

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from hardware import clock, link
 from hardware.facts import machine
+
 from programs.console import fail, hand_over, say, warn
 
 _HERE = Path(__file__).resolve().parents[3]
@@ -84,7 +85,9 @@ def _clone(folder: Path, options: list[str]) -> int:
     for _ in link.arriving((repository.shallow_mb if depth else repository.full_mb) * 1_000_000):
         pass
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(repository.content, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        repository.content, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
     git = target / ".git"
     for part in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
         (git / part).mkdir(parents=True)
@@ -98,7 +101,7 @@ def _clone(folder: Path, options: list[str]) -> int:
 def _find(name: str, url: str) -> _Repository:
     if name in _REPOSITORIES:
         return _REPOSITORIES[name]
-    host = name.split("/")[0]
+    host = name.split("/", maxsplit=1)[0]
     web = Path(machine().web) if machine().web else None
     if web and (web / name).is_dir():
         return _Repository(web / name, 5, 2, {"main": "0" * 39 + "1"})
@@ -106,6 +109,7 @@ def _find(name: str, url: str) -> _Repository:
     if host in _HOSTS or (web and (web / host).is_dir()):
         fail("fatal: could not read Username for 'https://github.com': No such device or address", 128)
     fail(f"fatal: unable to access '{url.rstrip('/')}/': Could not resolve host: {host}", 128)
+    return None
 
 
 def _inside(top: Path, command: str, options: list[str], arguments: list[str]) -> int:
@@ -120,7 +124,9 @@ def _inside(top: Path, command: str, options: list[str], arguments: list[str]) -
     elif command in {"checkout", "switch"} and plain:
         wanted = plain[0]
         known = [*refs.values(), head]
-        found = refs.get(wanted) or next((one for one in known if len(wanted) >= 7 and one.startswith(wanted)), None)
+        found = refs.get(wanted) or next(
+            (one for one in known if len(wanted) >= 7 and one.startswith(wanted)), None
+        )
         if found is None:
             if len(wanted) == 40:
                 fail(f"fatal: unable to read tree ({wanted})", 128)
@@ -129,7 +135,11 @@ def _inside(top: Path, command: str, options: list[str], arguments: list[str]) -
         if not {"-q", "--quiet"} & set(options):
             warn(f"HEAD is now at {found[:8]}")
     elif command == "status":
-        say("" if {"--porcelain", "-s"} & set(options) else f"HEAD detached at {head[:8]}\nnothing to commit, working tree clean")
+        say(
+            ""
+            if {"--porcelain", "-s"} & set(options)
+            else f"HEAD detached at {head[:8]}\nnothing to commit, working tree clean"
+        )
     elif command in {"fetch", "pull", "submodule"}:
         clock.sleep(1)
         if command == "pull":

@@ -6,14 +6,16 @@ It answers a request with a status and a body that can be received from any offs
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from hardware import clock, link
 from hardware.facts import machine
 from models import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _STORE = "cas-bridge.xethub.hf.co"
 _HOSTS = {"huggingface.co", "civitai.com", "github.com", "raw.githubusercontent.com", "pypi.org", _STORE}
@@ -35,7 +37,7 @@ class Response(NamedTuple):
 
 def is_local(url: str) -> bool:
     """Return whether a URL points at this machine itself."""
-    return (urlsplit(url).hostname or "") in {"localhost", "127.0.0.1", "::1", "0.0.0.0"}  # noqa: S104  compared, not bound
+    return (urlsplit(url).hostname or "") in {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 
 
 def request(url: str) -> Response:
@@ -94,7 +96,12 @@ def _published(host: str, path: str, query: str) -> catalog.KnownFile | None:
         if host == "huggingface.co" and len(segments) >= 5 and segments[2] == "resolve":
             if "/".join(segments[:2]) == known.repo and "/".join(segments[4:]) == known.name:
                 return known
-        elif host == "civitai.com" and known.civitai and segments[-1:] == [known.civitai] and "models" in segments:
+        elif (
+            host == "civitai.com"
+            and known.civitai
+            and segments[-1:] == [known.civitai]
+            and "models" in segments
+        ):
             return known
     del query  # civitai's ?type=&format= choose among files of one version: the catalog has one of each
     return None

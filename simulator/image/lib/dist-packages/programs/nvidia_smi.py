@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from hardware import gpu
 from hardware.facts import Gpu, machine
+
 from programs.console import say
 
 _VERSION_LINE = "| NVIDIA-SMI {0:<23}Driver Version: {0:<15}CUDA Version: {1:<9}|"
@@ -57,7 +58,10 @@ _FIELDS: dict[str, tuple[str, _Reader]] = {
     "temperature.gpu": ("", lambda state: str(state.temperature)),
     "power.draw": ("W", lambda state: f"{state.power:.2f}"),
     "power.limit": ("W", lambda state: f"{state.limit:.2f}"),
-    "fan.speed": ("%", lambda state: "[N/A]" if "GeForce" not in state.card.name else str(30 + state.busy // 2)),
+    "fan.speed": (
+        "%",
+        lambda state: "[N/A]" if "GeForce" not in state.card.name else str(30 + state.busy // 2),
+    ),
     "pci.bus_id": ("", lambda state: state.bus),
     "compute_mode": ("", lambda _: "Default"),
     "persistence_mode": ("", lambda _: "Enabled"),
@@ -108,14 +112,16 @@ def _options(arguments: list[str]) -> dict[str, str] | str:
         name = names[key]
         options[name] = value if equals or name == "list" else next(rest, "")
     if ("gpu" in options or "apps" in options) and "format" not in options:
-        return '"--format=" switch is missing. Please run \'nvidia-smi -h\' for help.\n'
+        return "\"--format=\" switch is missing. Please run 'nvidia-smi -h' for help.\n"
     return options
 
 
 def _query(options: dict[str, str], states: list[_State]) -> int:
     form = options["format"].split(",")
     if form[0] != "csv":
-        say(f'"--format={options["format"]}" is not a recognized format. Please run \'nvidia-smi -h\' for help.\n')
+        say(
+            f"\"--format={options['format']}\" is not a recognized format. Please run 'nvidia-smi -h' for help.\n"
+        )
         return 2
     if "apps" in options:
         return _query_apps(options["apps"], form, states)
@@ -126,7 +132,9 @@ def _query(options: dict[str, str], states: list[_State]) -> int:
             return 2
     readers = [_FIELDS[_ALIASES.get(field, field)] for field in fields]
     if "noheader" not in form:
-        heads = [f"{field} [{unit}]" if unit else field for field, (unit, _) in zip(fields, readers, strict=True)]
+        heads = [
+            f"{field} [{unit}]" if unit else field for field, (unit, _) in zip(fields, readers, strict=True)
+        ]
         say(", ".join(_without_units(heads, form)))
     for state in states:
         values = [f"{read(state)} {unit}".strip() for unit, read in readers]
@@ -147,7 +155,15 @@ def _query_apps(query: str, form: list[str], states: list[_State]) -> int:
     for state in states:
         for owner in state.owners:
             memory = f"{owner.memory_mib[state.index]} MiB"
-            values = (str(owner.pid), owner.name, owner.name, memory, memory, state.card.uuid, state.card.name)
+            values = (
+                str(owner.pid),
+                owner.name,
+                owner.name,
+                memory,
+                memory,
+                state.card.uuid,
+                state.card.name,
+            )
             row = dict(zip(known, values, strict=True))
             say(", ".join(_without_units([row[field] for field in fields], form)))
     return 0
@@ -207,5 +223,7 @@ def _table(states: list[_State]) -> str:
         for state in states
         for owner in state.owners
     ]
-    lines += rows or ["|  No running processes found                                                             |"]
+    lines += rows or [
+        "|  No running processes found                                                             |"
+    ]
     return "\n".join([*lines, wide])

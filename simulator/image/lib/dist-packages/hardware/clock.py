@@ -20,7 +20,7 @@ def now() -> float:
 
 def sleep(seconds: float) -> None:
     """Let `seconds` of virtual time pass; what real time the work around it took counts towards them."""
-    global _passed  # noqa: PLW0603  one process has one time
+    global _passed
     _passed += seconds
     if (left := _START + _passed / machine().scale - time.monotonic()) > 0:
         time.sleep(left)

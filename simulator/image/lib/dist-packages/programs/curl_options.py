@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from programs.console import fail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SHORT_FLAGS = {
     "L": "location", "f": "fail", "s": "silent", "S": "show-error", "O": "remote-name", "I": "head", "k": "insecure",
@@ -89,4 +92,7 @@ class Options:
 
 
 def _unknown(option: str) -> None:
-    fail(f"curl: option {option}: is unknown\ncurl: try 'curl --help' or 'curl --manual' for more information", 2)
+    fail(
+        f"curl: option {option}: is unknown\ncurl: try 'curl --help' or 'curl --manual' for more information",
+        2,
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hardware import clock
+
 from programs import local_http, web
 from programs.console import fail, hand_over, real_program, say, warn
 from programs.curl_options import Options
@@ -101,7 +102,11 @@ class _Transfer:
             meter.end()
 
     def _headers(self, response: web.Response) -> None:
-        lines = [f"HTTP/2 {response.status} ", f"content-type: {response.type}", f"content-length: {response.size}"]
+        lines = [
+            f"HTTP/2 {response.status} ",
+            f"content-type: {response.type}",
+            f"content-length: {response.size}",
+        ]
         if response.location:
             lines.append(f"location: {response.location}")
         else:
@@ -144,7 +149,11 @@ class _Meter:
         rate = received / spent if spent else 0.0
         left = (self._total - received) / rate if rate else 0.0
         percent = received * 100 // self._total if self._total else 100
-        times = (_clock(self._total / rate) if rate else "--:--:--", _clock(spent), _clock(left) if left else "--:--:--")
+        times = (
+            _clock(self._total / rate) if rate else "--:--:--",
+            _clock(spent),
+            _clock(left) if left else "--:--:--",
+        )
         warn(
             f"\r{percent:>3} {_amount(self._total)} {percent:>3} {_amount(received)}    0     0  {_amount(rate)}      0 "
             f"{' '.join(times)} {_amount(rate)}",
@@ -186,7 +195,9 @@ def _with_retries(options: Options, url: str) -> int:
             if attempt < retries and (transfer.status in _TRANSIENT or "retry-all-errors" in options.flags):
                 attempt += 1
                 delay = float(options.values.get("retry-delay", 2 ** (attempt - 1)))
-                warn(f"Warning: Problem: {failure}. Will retry in {delay:g} seconds. {retries - attempt} retries left.")
+                warn(
+                    f"Warning: Problem: {failure}. Will retry in {delay:g} seconds. {retries - attempt} retries left."
+                )
                 clock.sleep(delay)
                 continue
             say(transfer.write_out(failure.code), end="")

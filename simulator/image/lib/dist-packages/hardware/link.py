@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from hardware import clock
 from hardware.facts import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CHUNK_SECONDS = 0.5
 """Virtual seconds of transfer between two reports: a meter or a killed download is never further off."""

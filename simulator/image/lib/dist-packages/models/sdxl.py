@@ -6,7 +6,10 @@ that the parts add up to the published parameter counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Shape = tuple[int, ...]
 Tensors = dict[str, Shape]

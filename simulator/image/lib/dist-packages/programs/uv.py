@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hardware import clock, link
-from hardware.facts import machine
+
 from programs import resolver
 from programs.console import fail, say, warn
 from programs.environment import Environment, normal
@@ -59,6 +59,7 @@ def main(arguments: list[str]) -> int:
         "For more information, try '--help'.",
         2,
     )
+    return None
 
 
 def parse(arguments: list[str]) -> _Options:
@@ -127,7 +128,7 @@ def _venv(options: _Options, rest: list[str]) -> int:
 
 
 def _clear(folder: Path) -> None:
-    import shutil  # noqa: PLC0415  a slow import that few calls need
+    import shutil
 
     shutil.rmtree(folder)
 
@@ -232,7 +233,9 @@ def _indexes(options: _Options) -> list[str]:
         return [resolver.best_backend() if backend == "auto" else backend, "pypi"]
     named = options.values.get("extra", []) + options.values.get("index", [])
     torch = [url.rstrip("/").rsplit("/", 1)[-1] for url in named if "download.pytorch.org/whl/" in url]
-    only = torch and "download.pytorch.org" in (options.last("index") or "") and not options.values.get("extra")
+    only = (
+        torch and "download.pytorch.org" in (options.last("index") or "") and not options.values.get("extra")
+    )
     return torch if only else [*torch, "pypi"]
 
 

@@ -1,0 +1,7 @@
+"""SDXL full fine-tuning."""
+
+from library.full_trainer import train
+from library.main import run
+
+if __name__ == "__main__":
+    run(lambda args: train(args, sdxl=True))
