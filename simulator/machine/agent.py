@@ -142,9 +142,9 @@ def _disguise() -> None:
     """Show the command line that process 1 of a rented container has."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     start, end = int(fields[45]), int(fields[46])
-    title = b"/bin/bash\0/.launch\0"
-    ctypes.memset(start, 0, end - start)
-    ctypes.memmove(start, title, min(len(title), end - start))
+    title = b"/bin/bash /.launch"[: end - start - 2]
+    # The kernel shows the text up to its zero byte only if the last byte of the area is not one.
+    ctypes.memmove(start, title + bytes(end - start - len(title) - 1) + b"-", end - start)
 
 
 def _descendants() -> list[int]:

@@ -235,7 +235,10 @@ class Machine:
             text = self._files.host_path("/etc/environment").read_text()
         except OSError:
             text = ""
-        return self._files.environment() | environment.parse_environment(text)
+        return self._own_environment() | environment.parse_environment(text)
+
+    def _own_environment(self) -> dict[str, str]:
+        return self._files.environment() | image.environment(self._files, self._spec)
 
     def _write_facts(self) -> None:
         if self._scale != self._clock.scale:
@@ -249,7 +252,7 @@ class Machine:
         argv = ["/bin/bash", "bash", self._files.seen_path("/root/onstart.sh")]
         with self._log.open("ab") as output, Path(os.devnull).open("rb") as nothing:
             streams = nothing.fileno(), output.fileno(), output.fileno()
-            env = self._files.environment() | variables
+            env = self._own_environment() | variables
             sandbox.spawn(argv, env, env["HOME"], *streams).close()
 
 

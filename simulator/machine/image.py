@@ -49,6 +49,11 @@ def is_vast_image(image: str) -> bool:
     return image.removeprefix("docker.io/").startswith("vastai/")
 
 
+def environment(files: Files, spec: MachineSpec) -> dict[str, str]:
+    """Return the variables that the image itself sets."""
+    return {"WORKSPACE": files.seen_path("/workspace")} if is_vast_image(spec.image) else {}
+
+
 def write_facts(files: Files, spec: MachineSpec, scale: float) -> None:
     """Tell the image's programs what machine they are on; `scale` is the clock's."""
     web = files.host_path("/opt/simulated/web")
