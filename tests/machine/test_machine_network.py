@@ -97,7 +97,7 @@ def test_a_published_port_without_a_server_answers_nothing(machine: Rented) -> N
 def test_forwarding_to_a_closed_port_says_so(machine: Rented) -> None:
     async def run() -> None:
         async with machine.connect() as connection:
-            await connection.open_connection("localhost", 1)
+            await connection.open_connection("localhost", free_port())
 
     with pytest.raises(asyncssh.ChannelOpenError, match="refused"):
         asyncio.run(run())
