@@ -18,7 +18,7 @@ from rich.table import Table
 
 from cli import scenes, simulation
 from cli.console import Voice
-from cli.project import lay_out, listener
+from cli.project import lay_out, listener, reason
 from cli.watch import watch
 from components.errors import FraguaError
 
@@ -39,7 +39,9 @@ def run(root: Path, *, keep: bool) -> int:
     voice = Voice()
     try:
         passed = _demo(root, home, voice, keep=keep)
-    except (FraguaError, auto.CommandError, OSError) as error:
+    except auto.CommandError as error:
+        passed = f"FAIL {reason(error)}"
+    except (FraguaError, OSError) as error:
         voice.still()
         voice.line(str(error))
         passed = f"FAIL {str(error).strip().splitlines()[0]}"

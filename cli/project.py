@@ -28,7 +28,7 @@ def outputs(root: Path, stack: str) -> dict[str, Any]:
     try:
         found = auto.select_stack(stack, work_dir=str(root)).outputs()
     except auto.CommandError as error:
-        raise FraguaError(_reason(error)) from None
+        raise FraguaError(reason(error)) from None
     if "login" not in found:
         raise FraguaError(f"stack {stack} is not up: run `pulumi up -s {stack}` first")
     return {name: output.value for name, output in found.items()}
@@ -50,7 +50,7 @@ def listener(heard: Callable[[str], None]) -> Callable[[EngineEvent], None]:
     """Return an event handler that passes on what providers and errors say, line by line."""
 
     def on_event(event: EngineEvent) -> None:
-        if event.diagnostic_event:
+        if event.diagnostic_event and event.diagnostic_event.severity != "debug":
             for line in _COLOURS.sub("", event.diagnostic_event.message).splitlines():
                 if line.strip() and not any(words in line for words in _NOISE):
                     heard(line.strip())
@@ -58,6 +58,7 @@ def listener(heard: Callable[[str], None]) -> Callable[[EngineEvent], None]:
     return on_event
 
 
-def _reason(error: auto.CommandError) -> str:
-    errors = re.findall(r"^\s*error: (.+)$", str(error), re.MULTILINE)
+def reason(error: auto.CommandError) -> str:
+    """Return the engine's own error lines of a failed command, without the rest of its output."""
+    errors = [line for line in re.findall(r"error: (.+)$", str(error), re.MULTILINE) if line not in _NOISE]
     return errors[0] if errors else str(error)

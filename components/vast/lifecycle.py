@@ -272,7 +272,8 @@ class Acquisition:
         try:
             login = check.result()
         except (RemoteError, ProvisioningError) as error:
-            self._fail(attempt, str(error))
+            first, *rest = str(error).splitlines()
+            self._fail(attempt, f"{first} … {rest[-1].strip()}" if rest else first)
             return
         del self.waiting[instance.id]
         if instance.label != self.request.label:
