@@ -1,4 +1,4 @@
-"""SD1 and SD2 full fine-tuning."""
+"""SD1 and SD2 full fine-tuning."""  # noqa: INP001 - a checkout is no package
 
 from library.full_trainer import train
 from library.main import run

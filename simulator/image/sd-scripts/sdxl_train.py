@@ -1,4 +1,4 @@
-"""SDXL full fine-tuning."""
+"""SDXL full fine-tuning."""  # noqa: INP001 - a checkout is no package
 
 from library.full_trainer import train
 from library.main import run

@@ -1,4 +1,4 @@
-"""SDXL LoRA."""
+"""SDXL LoRA."""  # noqa: INP001 - a checkout is no package
 
 from library.main import run
 from library.network_trainer import train

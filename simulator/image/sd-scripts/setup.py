@@ -1,1 +1,1 @@
-"""The checkout as a package: there for `-e .`, which installs a name and no more."""
+"""The checkout as a package: there for `-e .`."""  # noqa: INP001 - a checkout is no package

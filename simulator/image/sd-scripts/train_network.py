@@ -1,4 +1,4 @@
-"""SD1 and SD2 LoRA."""
+"""SD1 and SD2 LoRA."""  # noqa: INP001 - a checkout is no package
 
 from library.main import run
 from library.network_trainer import train

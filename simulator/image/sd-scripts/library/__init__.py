@@ -1,1 +1,1 @@
-"""The trainer behind every script: it reads, refuses, waits and writes as sd-scripts does, and trains nothing."""
+"""The trainer behind every script: it reads, refuses, waits and writes as sd-scripts does."""

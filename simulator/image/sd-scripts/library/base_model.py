@@ -6,7 +6,6 @@ Weights are never read: the header tells the architecture.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,26 +44,27 @@ def load(args: argparse.Namespace, *, sdxl: bool, rank: int, world: int) -> Base
         raise Failure(
             "TypeError", "lstat: path should be string, bytes, os.PathLike or integer, not NoneType"
         )
-    path = os.path.realpath(given) if os.path.islink(given) else given
+    path = str(Path(given).resolve()) if Path(given).is_symlink() else given
     memory.require_host(memory.host_for_loading(args))
-    if not os.path.isfile(path):
+    if not Path(path).is_file():
         _load_folder_or_repository(args, path, sdxl=sdxl)
         size = 0
     else:
         log("loading_checkpoint", path=path)
-        size = os.path.getsize(path)
+        size = Path(path).stat().st_size
         _load_file(path, size, sdxl=sdxl)
     stock = not args.vae
     if args.vae:
-        known = catalog.recognise(args.vae) if os.path.isfile(args.vae) else None
-        if known is None and not os.path.exists(args.vae):
+        vae = Path(args.vae)
+        known = catalog.recognise(vae) if vae.is_file() else None
+        if known is None and not vae.exists():
             raise Failure("OSError", f"{args.vae} is not a local folder and is not a valid model identifier")
         stock = known is not None and known.name == "sdxl_vae.safetensors"
         log("extra_vae")
     return BaseModel(path, size, stock)
 
 
-def digests(path: str) -> tuple[str, str]:
+def digests(path: Path) -> tuple[str, str]:
     """Return the old short hash and the sha256 that the metadata names.
 
     Known files have their published digest; of another file larger than 64 MB only the header is digested.
@@ -72,7 +72,7 @@ def digests(path: str) -> tuple[str, str]:
     known = catalog.recognise(path)
     if known:
         return known.sha256[:8], known.sha256
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         digest = hashlib.sha256(file.read(64_000_000)).hexdigest()
         file.seek(0x100000)
         return hashlib.sha256(file.read(0x10000)).hexdigest()[:8], digest
@@ -83,11 +83,12 @@ def _load_file(path: str, size: int, *, sdxl: bool) -> None:
         clock.sleep(2)
         raise Failure(
             "_pickle.UnpicklingError",
-            "Weights only load failed. Re-running `torch.load` with `weights_only` set to `False` will likely succeed, but "
+            "Weights only load failed. Re-running `torch.load` with `weights_only` set to "
+            "`False` will likely succeed, but "
             "it can result in arbitrary code execution.",
         )
     try:
-        names = safetensors.read_header(path).keys()
+        names = safetensors.read_header(Path(path)).keys()
     except safetensors.SafetensorError as error:
         raise Failure("safetensors_rust.SafetensorError", str(error)) from None
     if sdxl:
@@ -129,7 +130,8 @@ def _load_folder_or_repository(args: argparse.Namespace, path: str, *, sdxl: boo
     elif path.count("/") != 1 or path.startswith(("/", ".")):
         raise Failure(
             "huggingface_hub.errors.HFValidationError",
-            f"Repo id must be in the form 'repo_name' or 'namespace/repo_name': '{path}'. Use `repo_type` argument if needed.",
+            f"Repo id must be in the form 'repo_name' or 'namespace/repo_name': '{path}'. Use "
+            "`repo_type` argument if needed.",
         )
     else:
         log("model_not_found", path=path)

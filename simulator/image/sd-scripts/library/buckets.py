@@ -66,7 +66,7 @@ class Buckets:
 
 
 def resolutions(resolution: Size, least: int, most: int, step: int) -> list[Size]:
-    """Return the resolutions of at most the area of `resolution` whose sides are multiples of `step`, sorted."""
+    """Return, sorted, the resolutions of at most that area whose sides are multiples of `step`."""
     area = resolution[0] * resolution[1]
     square = int(math.sqrt(area) // step) * step
     found = {(square, square)}

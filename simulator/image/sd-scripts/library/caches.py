@@ -1,12 +1,11 @@
 """What is computed once: latents by the VAE and encodings of captions, in memory or beside the images.
 
-In fp16 the VAE of SDXL overflows on some images: their latents are NaN, and a file that was written so stays so.
+In fp16 the VAE of SDXL overflows on some images: their latents are NaN, and a file written so stays so.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from library.progress import Bar, bar
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from library.dataset import Dataset, Image
 
@@ -30,7 +30,7 @@ _NAN_ONE_IN = 8  # images whose latents overflow (assumed: users report some, no
 
 def latents(
     args: argparse.Namespace, datasets: list[Dataset], *, sdxl: bool, overflows: bool, processes: int
-) -> set[str]:
+) -> set[Path]:
     """Cache the latents of every image; return the images whose latents are NaN.
 
     Raises:
@@ -45,7 +45,7 @@ def latents(
         ordered = sorted(dataset.images, key=lambda image: image.bucket[0] * image.bucket[1])
         for image in bar(ordered, len(ordered)):
             path = _latents_path(image, suffix)
-            if args.cache_latents_to_disk and os.path.exists(path):
+            if args.cache_latents_to_disk and path.exists():
                 if _starts_with_nan(path):
                     broken.add(image.path)
                 continue
@@ -54,7 +54,7 @@ def latents(
             if not is_whole(image.path):
                 raise Failure("OSError", f"image file is truncated (8 bytes not processed): {image.path}")
             clock.sleep(speed.latents(pixels) / processes)
-            if overflows and zlib.crc32(os.path.basename(image.path).encode()) % _NAN_ONE_IN == 0:
+            if overflows and zlib.crc32(image.path.name.encode()) % _NAN_ONE_IN == 0:
                 broken.add(image.path)
             if args.cache_latents_to_disk:
                 _write_latents(path, image, nan=image.path in broken)
@@ -77,8 +77,8 @@ def text_encodings(
         log("checking_caches")
         todo = []
         for image in bar(dataset.images, len(dataset.images)):
-            path = os.path.splitext(image.path)[0] + "_te_outputs.npz"
-            if not (args.cache_text_encoder_outputs_to_disk and os.path.exists(path)):
+            path = image.path.with_name(f"{image.path.stem}_te_outputs.npz")
+            if not (args.cache_text_encoder_outputs_to_disk and path.exists()):
                 todo.append((image, path))
         if not todo:
             log("no_te_to_cache")
@@ -98,15 +98,15 @@ def text_encodings(
         log("unet_back")
 
 
-def _latents_path(image: Image, suffix: str) -> str:
-    base = os.path.splitext(image.path)[0]
-    if os.path.exists(base + ".npz"):
-        return base + ".npz"
+def _latents_path(image: Image, suffix: str) -> Path:
+    old = image.path.with_suffix(".npz")
+    if old.exists():
+        return old
     width, height = image.size or (0, 0)
-    return f"{base}_{width:04d}x{height:04d}{suffix}"
+    return image.path.with_name(f"{image.path.stem}_{width:04d}x{height:04d}{suffix}")
 
 
-def _write_latents(path: str, image: Image, *, nan: bool) -> None:
+def _write_latents(path: Path, image: Image, *, nan: bool) -> None:
     shape = (4, image.bucket[1] // 8, image.bucket[0] // 8)
     count = shape[0] * shape[1] * shape[2]
     numbers = struct.pack("<f", float("nan")) * count if nan else bytes(4 * count)
@@ -118,7 +118,7 @@ def _write_latents(path: str, image: Image, *, nan: bool) -> None:
     _write_npz(path, arrays)
 
 
-def _write_encodings(path: str, max_token_length: int | None) -> None:
+def _write_encodings(path: Path, max_token_length: int | None) -> None:
     tokens = (max_token_length or 75) + 2
     arrays = {
         name: _npy("<f4", shape, bytes(4 * shape[0] * (shape[1] if len(shape) > 1 else 1)))
@@ -131,7 +131,7 @@ def _write_encodings(path: str, max_token_length: int | None) -> None:
     _write_npz(path, arrays)
 
 
-def _write_npz(path: str, arrays: dict[str, bytes]) -> None:
+def _write_npz(path: Path, arrays: dict[str, bytes]) -> None:
     if "disk_full" in machine().faults:
         raise Failure("OSError", "[Errno 28] No space left on device")
     try:
@@ -148,7 +148,7 @@ def _npy(kind: str, shape: tuple[int, ...], content: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + content
 
 
-def _starts_with_nan(path: str) -> bool:
+def _starts_with_nan(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             content = io.BytesIO(archive.read("latents.npy"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from hardware import clock
 from hardware.facts import machine
@@ -60,7 +61,7 @@ def expired_step(args: argparse.Namespace, step: int, keep: int | None) -> int |
     return expired if expired >= 0 else None
 
 
-def folder(args: argparse.Namespace) -> str:
+def folder(args: argparse.Namespace) -> Path:
     """Make the output folder and return it.
 
     Raises:
@@ -68,12 +69,13 @@ def folder(args: argparse.Namespace) -> str:
     """
     if args.output_dir is None:
         raise Failure("TypeError", "expected str, bytes or os.PathLike object, not NoneType")
-    os.makedirs(args.output_dir, exist_ok=True)
-    return str(args.output_dir)
+    path = Path(args.output_dir)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def write(
-    path: str,
+    path: Path,
     shapes: safetensors.Shapes,
     dtype: str,
     metadata: Mapping[str, str],
@@ -86,20 +88,25 @@ def write(
         Failure: the disk is full.
     """
     content = safetensors.header(shapes, dtype, metadata) + tensors
-    seconds = speed.save(true_size)
     try:
-        with open(path, "wb") as file:
-            for start in range(0, len(content), max(1, len(content) // _PIECES)):
-                file.write(content[start : start + max(1, len(content) // _PIECES)])
-                file.flush()
-                if "disk_full" in machine().faults:
-                    raise OSError(28, os.strerror(28))
-                clock.sleep(seconds / _PIECES)
+        with path.open("wb") as file:
+            _write_slowly(file, content, speed.save(true_size))
     except OSError as error:
         raise Failure(
             "safetensors_rust.SafetensorError",
-            f'Error while serializing: IoError(Os {{ code: {error.errno}, kind: StorageFull, message: "{error.strerror}" }})',
+            "Error while serializing: IoError(Os "
+            f'{{ code: {error.errno}, kind: StorageFull, message: "{error.strerror}" }})',
         ) from None
+
+
+def _write_slowly(file: BinaryIO, content: bytes, seconds: float) -> None:
+    piece = len(content) // _PIECES + 1
+    for start in range(0, len(content), piece):
+        file.write(content[start : start + piece])
+        file.flush()
+        if "disk_full" in machine().faults:
+            raise OSError(28, os.strerror(28))
+        clock.sleep(seconds / _PIECES)
 
 
 def digests(content: bytes) -> tuple[str, str]:
@@ -113,12 +120,9 @@ def full_shapes(*, sdxl: bool) -> dict[str, tuple[int, ...]]:
     return {name: shape for name, shape in tensors.items() if len(shape) == 1}
 
 
-def remove(path: str) -> bool:
-    """Remove an old checkpoint or state; return whether there was one."""
-    if not os.path.exists(path):
-        return False
-    if os.path.isdir(path):
+def remove(path: Path) -> None:
+    """Remove an old checkpoint or state."""
+    if path.is_dir():
         shutil.rmtree(path)
     else:
-        os.remove(path)
-    return True
+        path.unlink()

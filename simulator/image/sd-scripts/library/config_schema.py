@@ -1,4 +1,4 @@
-"""The shape of a dataset configuration: which key may stand where, of what type, and how voluptuous says no."""
+"""The shape of a dataset configuration: which key may stand where, of what type."""
 
 from __future__ import annotations
 

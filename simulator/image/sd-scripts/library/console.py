@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -47,7 +46,8 @@ class _Logger:
     def set_up(self, args: argparse.Namespace) -> None:
         self._least = _LEVELS.index(args.console_log_level or "INFO")
         if args.console_log_file:
-            self._plain = open(args.console_log_file, "w", encoding="utf-8")
+            path = Path(args.console_log_file)
+            self._plain = path.open("w", encoding="utf-8")
         elif args.console_log_simple:
             self._plain = sys.stdout
 
@@ -107,8 +107,8 @@ def refuse(key: str, **values: object) -> NoReturn:
 def traceback(failure: Failure) -> None:
     """Write what Python writes for an exception that nobody caught."""
     sys.stdout.flush()
-    script = os.path.abspath(sys.argv[0])
-    line, call = (234, "trainer.train(args)") if "network" in script else (952, "train(args)")
+    script = Path(sys.argv[0]).absolute()
+    line, call = (234, "trainer.train(args)") if "network" in script.name else (952, "train(args)")
     sys.stderr.write(
         f'Traceback (most recent call last):\n  File "{script}", line {line}, in <module>\n    {call}\n'
         f"{failure.last_line()}\n"

@@ -1,4 +1,4 @@
-"""From the dataset TOML, or from folders named `<repeats>_<class>`, to the settings of each dataset and subset.
+"""From the dataset TOML, or folders named `<repeats>_<class>`, to the settings of datasets and subsets.
 
 A value is taken from the subset, else the dataset, else `[general]`, else the command line, else the default.
 """

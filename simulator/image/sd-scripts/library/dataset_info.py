@@ -10,8 +10,10 @@ if TYPE_CHECKING:
 _DATASET = ("batch_size", "resolution", "resize_interpolation", "enable_bucket")
 _BUCKETS = ("min_bucket_reso", "max_bucket_reso", "bucket_reso_steps", "bucket_no_upscale")
 _SUBSET = (
-    "num_repeats shuffle_caption keep_tokens caption_dropout_rate caption_dropout_every_n_epochs caption_tag_dropout_rate "
-    "caption_prefix caption_suffix color_aug flip_aug face_crop_aug_range random_crop token_warmup_min token_warmup_step "
+    "num_repeats shuffle_caption keep_tokens caption_dropout_rate "
+    "caption_dropout_every_n_epochs caption_tag_dropout_rate "
+    "caption_prefix caption_suffix color_aug flip_aug face_crop_aug_range random_crop "
+    "token_warmup_min token_warmup_step "
     "alpha_mask resize_interpolation custom_attributes"
 )
 _COMMAS = {"token_warmup_min", "token_warmup_step"}  # the real one prints a comma there

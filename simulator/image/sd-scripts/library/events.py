@@ -20,10 +20,11 @@ _POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected
 
 def _table() -> tuple[int, ...]:
     table = []
-    for value in range(256):
+    for byte in range(256):
+        register = byte
         for _ in range(8):
-            value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
-        table.append(value)
+            register = register >> 1 ^ (_POLYNOMIAL if register & 1 else 0)
+        table.append(register)
     return tuple(table)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 from hardware import clock
@@ -16,6 +15,7 @@ from library.state import Position, States
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from library.optimizer import Scheduler
 
@@ -39,7 +39,7 @@ class FullFiles:
         state_size: float,
         from_file: bool,
     ) -> None:
-        """Take what a state truly weighs, and whether the base model was one file, which the output then is too."""
+        """Take what a state truly weighs, and whether the base model was one file, as the output then is."""
         self._args, self._sdxl = args, sdxl
         self._scheduler, self._rates = scheduler, rates
         form = args.save_model_as
@@ -89,38 +89,36 @@ class FullFiles:
         log("saving_checkpoint" if self._one_file else "saving_diffusers", path=path)
         self._write_model(path, step)
 
-    def _path(self, name: str) -> str:
+    def _path(self, name: str) -> Path:
         suffix = (".safetensors" if self._safe else ".ckpt") if self._one_file else ""
-        return os.path.join(checkpoint.folder(self._args), name + suffix)
+        return checkpoint.folder(self._args) / (name + suffix)
 
-    def _write_model(self, path: str, step: int) -> None:
+    def _write_model(self, path: Path, step: int) -> None:
         memory.require_host(memory.host_for_saving(self._args))
         about = metadata.modelspec(self._args, sdxl=self._sdxl, lora=False)
         dtype = checkpoint.DTYPES[self._args.save_precision]
         if self._one_file:
             self._write(path, dtype, step, about)
             return
-        os.makedirs(os.path.join(path, "unet"), exist_ok=True)
+        unet = path / "unet"
+        unet.mkdir(parents=True, exist_ok=True)
         name = "StableDiffusionXLPipeline" if self._sdxl else "StableDiffusionPipeline"
-        with open(os.path.join(path, "model_index.json"), "w", encoding="utf-8") as file:
-            json.dump({"_class_name": name, "_diffusers_version": "0.32.1"}, file)
-        self._write(
-            os.path.join(path, "unet/diffusion_pytorch_model.safetensors"), dtype, step, {"format": "pt"}
-        )
+        index = json.dumps({"_class_name": name, "_diffusers_version": "0.32.1"})
+        (path / "model_index.json").write_text(index, encoding="utf-8")
+        self._write(unet / "diffusion_pytorch_model.safetensors", dtype, step, {"format": "pt"})
 
-    def _write(self, path: str, dtype: str, step: int, about: dict[str, str]) -> None:
+    def _write(self, path: Path, dtype: str, step: int, about: dict[str, str]) -> None:
         shapes = checkpoint.full_shapes(sdxl=self._sdxl)
         tensors = b"".join(networks.weights(shapes, 1.0, (self._args.seed or 0) + step, dtype))
         size = _PARAMETERS[self._sdxl] * safetensors.SIZES[dtype]
-        if path.endswith(".ckpt"):
+        if path.suffix == ".ckpt":
             clock.sleep(speed.save(size))
-            with open(path, "wb") as file:
-                file.write(b"PK\x03\x04" + tensors)
+            path.write_bytes(b"PK\x03\x04" + tensors)
             return
         checkpoint.write(path, shapes, dtype, about or {"format": "pt"}, tensors, size)
 
     def _remove(self, name: str) -> None:
         path = self._path(name)
-        if os.path.exists(path):
+        if path.exists():
             log("removing_checkpoint" if self._one_file else "removing_diffusers", path=path)
             checkpoint.remove(path)

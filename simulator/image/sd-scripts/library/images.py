@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG", ".JPG", ".JPEG", ".WEBP", ".BMP")
 
 Size = tuple[int, int]
 
 
-def size(path: str) -> Size | None:
+def size(path: Path) -> Size | None:
     """Return width and height, or None where the file is no image that the trainer can read."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         head = file.read(32)
         for mark, read in _READERS:
             if head.startswith(mark):
@@ -26,9 +27,9 @@ def size(path: str) -> Size | None:
     return None
 
 
-def is_whole(path: str) -> bool:
+def is_whole(path: Path) -> bool:
     """Return whether the file ends as its format ends."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         head = file.read(12)
         file.seek(0, 2)
         length = file.tell()
@@ -39,7 +40,7 @@ def is_whole(path: str) -> bool:
     if head.startswith(b"\xff\xd8"):
         return b"\xff\xd9" in tail
     if head.startswith(b"RIFF"):
-        return length >= struct.unpack("<I", head[4:8])[0] + 8
+        return bool(length >= struct.unpack("<I", head[4:8])[0] + 8)
     if head.startswith(b"BM"):
         return bool(length >= struct.unpack("<I", head[2:6])[0])
     return True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models import safetensors
@@ -79,7 +79,7 @@ class LoraFiles:
 
     def _save(self, name: str, step: int, epoch: int) -> None:
         args = self._args
-        path = os.path.join(checkpoint.folder(args), f"{name}.{args.save_model_as}")
+        path = checkpoint.folder(args) / f"{name}.{args.save_model_as}"
         echo(f"\nsaving checkpoint: {path}")
         about = {
             **self.about,
@@ -92,7 +92,7 @@ class LoraFiles:
         about |= metadata.modelspec(args, sdxl=self._sdxl, lora=True)
         self._write(path, checkpoint.DTYPES[args.save_precision], about, args.seed + step)
 
-    def _write(self, path: str, dtype: str, about: dict[str, str] | None, seed: int) -> None:
+    def _write(self, path: Path, dtype: str, about: dict[str, str] | None, seed: int) -> None:
         """Write the weights; without metadata for a state."""
         width = safetensors.SIZES[dtype]
         shapes = networks.written(self._network, width)
@@ -105,7 +105,7 @@ class LoraFiles:
         )
 
     def _remove(self, name: str) -> None:
-        path = os.path.join(self._args.output_dir, f"{name}.{self._args.save_model_as}")
-        if os.path.exists(path):
+        path = Path(self._args.output_dir, f"{name}.{self._args.save_model_as}")
+        if path.exists():
             echo(f"removing old checkpoint: {path}")
             checkpoint.remove(path)

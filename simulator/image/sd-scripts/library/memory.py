@@ -1,8 +1,8 @@
 """What a training holds in GPU and host memory, in bytes, and whether it fits.
 
 Weights, gradients and optimizer states follow from parameter counts. What activations take is fitted to what
-users report: 8 to 10 GB for a LoRA of rank 32 at batch 1, 10 GB for bf16 full fine-tuning with fused Adafactor,
-24 GB for the same unfused in mixed precision, 8 to 12 GB per image without checkpointing.
+users report: 8 to 10 GB for a LoRA of rank 32 at batch 1, 10 GB for bf16 full fine-tuning with fused
+Adafactor, 24 GB for the same unfused in mixed precision, 8 to 12 GB per image without checkpointing.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _LORA_PER_RANK = {False: 2.66e6, True: 3.56e6}  # parameters, U-Net only and wit
 
 # optimizer -> bytes of state per trained parameter, in fp32 training
 _STATES = {
-    "adamw": 8, "adamw8bit": 2, "pagedadamw": 0, "pagedadamw8bit": 0, "pagedadamw32bit": 0, "lion": 4, "lion8bit": 1,
-    "pagedlion8bit": 0, "sgdnesterov": 4, "sgdnesterov8bit": 1, "adafactor": 0.05, "prodigy": 16, "dadaptation": 16,
-    "dadaptadam": 16, "dadaptlion": 12, "adamwschedulefree": 8, "radamschedulefree": 8,
+    "adamw": 8, "adamw8bit": 2, "pagedadamw": 0, "pagedadamw8bit": 0, "pagedadamw32bit": 0, "lion": 4,
+    "lion8bit": 1, "pagedlion8bit": 0, "sgdnesterov": 4, "sgdnesterov8bit": 1, "adafactor": 0.05,
+    "prodigy": 16, "dadaptation": 16, "dadaptadam": 16, "dadaptlion": 12, "adamwschedulefree": 8,
+    "radamschedulefree": 8,
 }  # fmt: skip
 
 
@@ -82,10 +83,7 @@ def demand(
     gradients = 0.1 * width * trained if fused else width * trained
     if processes > 1 and not args.ddp_gradient_as_bucket_view:
         gradients += width * trained
-    name = args.optimizer_type or (
-        "adamw8bit" if args.use_8bit_adam else "lion" if args.use_lion_optimizer else "adamw"
-    )
-    states = _STATES.get(name.lower(), 8) * trained * (0.5 if lean and "8bit" not in name.lower() else 1)
+    states = _state_bytes(args, lean=lean) * trained
     fixed, per_image = (2.2, 1.0 if lean else 1.6) if full else (1.0, 1.0)
     if not args.gradient_checkpointing:
         fixed, per_image = 0.6, 12.0 if full else 9.0
@@ -94,10 +92,20 @@ def demand(
     return Demand(_CONTEXT + weights, gradients, states, fixed * scale * _GB, per_image * scale * _GB)
 
 
+def _state_bytes(args: argparse.Namespace, *, lean: bool) -> float:
+    """Return the optimizer's bytes per trained parameter; half where the parameters are 16 bits wide."""
+    if args.use_8bit_adam:
+        name = "adamw8bit"
+    else:
+        name = "lion" if args.use_lion_optimizer else (args.optimizer_type or "adamw").lower()
+    return _STATES.get(name, 8) * (0.5 if lean and "8bit" not in name else 1)
+
+
 def caching_latents(args: argparse.Namespace, pixels: int) -> float:
     """Return what encoding images by the VAE needs; the U-Net is not on the GPU yet."""
     width = 4 if args.no_half_vae or args.mixed_precision == "no" else 2
-    return _CONTEXT + width * _VAE + 1.3 * _GB * width * args.vae_batch_size * pixels / 1024**2
+    activations: float = 1.3 * _GB * width * args.vae_batch_size * pixels / 1024**2
+    return _CONTEXT + width * _VAE + activations
 
 
 def preview(keeps: float, width: int, height: int) -> float:
@@ -146,10 +154,14 @@ def _out_of_memory(index: int, total: float, others: float) -> str:
     gib = 2**30
     in_use = total - others - 21 * 2**20
     return (
-        f"CUDA out of memory. Tried to allocate 50.00 MiB. GPU {index} has a total capacity of {total / gib:.2f} GiB of "
-        f"which 21.06 MiB is free. Including non-PyTorch memory, this process has {in_use / gib:.2f} GiB memory in use. Of "
-        f"the allocated memory {(in_use - _CONTEXT) / gib:.2f} GiB is allocated by PyTorch, and 212.45 MiB is reserved by "
+        f"CUDA out of memory. Tried to allocate 50.00 MiB. GPU {index} has a total capacity of "
+        f"{total / gib:.2f} GiB of "
+        "which 21.06 MiB is free. Including non-PyTorch memory, this process has "
+        f"{in_use / gib:.2f} GiB memory in use. Of "
+        f"the allocated memory {(in_use - _CONTEXT) / gib:.2f} GiB is allocated by PyTorch, "
+        "and 212.45 MiB is reserved by "
         "PyTorch but unallocated. If reserved but unallocated memory is large try setting "
-        "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid fragmentation.  See documentation for Memory Management  "
+        "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid fragmentation.  See "
+        "documentation for Memory Management  "
         "(https://pytorch.org/docs/stable/notes/cuda.html#environment-variables)"
     )

@@ -1,10 +1,8 @@
-"""What a checkpoint says of its making: `ss_*` for a LoRA, `modelspec.*` for every model. All values are texts."""
+"""What a checkpoint says of its making, all in texts: `ss_*` for a LoRA, `modelspec.*` for every model."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +18,18 @@ if TYPE_CHECKING:
 
 # taken from the arguments as they are
 _PLAIN = (
-    "output_name learning_rate unet_lr gradient_checkpointing gradient_accumulation_steps max_train_steps lr_warmup_steps "
-    "lr_scheduler network_module network_dim network_alpha network_dropout mixed_precision clip_skip max_token_length seed "
-    "lowram noise_offset multires_noise_iterations multires_noise_discount adaptive_noise_scale zero_terminal_snr "
-    "training_comment max_grad_norm caption_dropout_rate caption_dropout_every_n_epochs caption_tag_dropout_rate "
-    "face_crop_aug_range prior_loss_weight min_snr_gamma scale_weight_norms ip_noise_gamma noise_offset_random_strength "
-    "ip_noise_gamma_random_strength loss_type huber_schedule huber_scale huber_c validation_seed validation_split "
+    "output_name learning_rate unet_lr gradient_checkpointing gradient_accumulation_steps "
+    "max_train_steps lr_warmup_steps "
+    "lr_scheduler network_module network_dim network_alpha network_dropout mixed_precision "
+    "clip_skip max_token_length seed "
+    "lowram noise_offset multires_noise_iterations multires_noise_discount "
+    "adaptive_noise_scale zero_terminal_snr "
+    "training_comment max_grad_norm caption_dropout_rate caption_dropout_every_n_epochs "
+    "caption_tag_dropout_rate "
+    "face_crop_aug_range prior_loss_weight min_snr_gamma scale_weight_norms ip_noise_gamma "
+    "noise_offset_random_strength "
+    "ip_noise_gamma_random_strength loss_type huber_schedule huber_scale huber_c "
+    "validation_seed validation_split "
     "max_validation_steps validate_every_n_epochs validate_every_n_steps resize_interpolation"
 )
 _FLAGS = {
@@ -84,9 +88,10 @@ def of_lora(
     for name, path in (("sd_model", args.pretrained_model_name_or_path), ("vae", args.vae)):
         if path is None:
             continue
-        if os.path.isfile(path):
-            values[f"ss_{name}_hash"], values[f"ss_new_{name}_hash"] = digests(path)
-        values[f"ss_{name}_name"] = os.path.basename(path) if os.path.exists(path) else path
+        file = Path(path)
+        if file.is_file():
+            values[f"ss_{name}_hash"], values[f"ss_new_{name}_hash"] = digests(file)
+        values[f"ss_{name}_name"] = file.name if file.exists() else path
     return {key: str(value) for key, value in values.items()}
 
 
@@ -101,7 +106,7 @@ def modelspec(args: argparse.Namespace, *, sdxl: bool, lora: bool) -> dict[str, 
         "title": args.metadata_title or args.output_name or f"{'LoRA' if lora else 'Checkpoint'}@{now}",
         "resolution": f"{resolution[0]}x{resolution[1]}",
         "sai_model_spec": "1.0.1",
-        "date": dt.datetime.fromtimestamp(int(now)).isoformat(),
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "prediction_type": "v" if args.v_parameterization else "epsilon",
         "implementation_version": f"sd-scripts/{commit()}",
     }
@@ -125,7 +130,7 @@ def _of_datasets(args: argparse.Namespace, datasets: list[Dataset], processes: i
     for subset in (subset for dataset in datasets for subset in dataset.subsets):
         info = {"n_repeats": subset.num_repeats, "img_count": subset.count}
         (regularisation if subset.is_reg else folders)[
-            os.path.basename(subset.metadata_file or subset.image_dir)
+            Path(subset.metadata_file or subset.image_dir).name
         ] = info
     tags = {name: tags for dataset in datasets for name, tags in dataset.tag_frequency.items()}
     if args.dataset_config is not None:
@@ -192,7 +197,7 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
                         *("caption_suffix", "resize_interpolation", "class_tokens", "is_reg"),
                     )
                 },
-                "image_dir": os.path.basename(subset.image_dir or ""),
+                "image_dir": Path(subset.image_dir or "").name,
             }
             for subset in dataset.subsets
         ],

@@ -10,6 +10,7 @@ import importlib.util
 import math
 import random
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from models import safetensors, sd1, sdxl
@@ -45,22 +46,8 @@ def create(args: argparse.Namespace, *, is_sdxl: bool) -> Network:
     Raises:
         Failure: no module, an option without `=`, lists of the wrong length.
     """
-    if args.network_module is None:
-        refuse("no_network_module")
-    package = args.network_module.split(".")[0]
-    if args.network_module not in _MODULES and (
-        package == "networks" or importlib.util.find_spec(package) is None
-    ):
-        raise Failure(
-            "ModuleNotFoundError",
-            f"No module named '{args.network_module if package == 'networks' else package}'",
-        )
-    options = {}
-    for item in args.network_args or []:
-        key, equals, value = item.partition("=")
-        if not equals:
-            raise Failure("ValueError", "not enough values to unpack (expected 2, got 1)")
-        options[key] = value
+    _import_module(args.network_module)
+    options = _options(args.network_args)
     rank = args.network_dim if args.network_dim is not None else 4
     alpha = args.network_alpha if args.network_alpha is not None else 1.0
     if args.dim_from_weights:
@@ -86,7 +73,7 @@ def create(args: argparse.Namespace, *, is_sdxl: bool) -> Network:
         log("lora_te_number", index=index)
     log("lora_te", count=len(text))
     log("lora_unet", count=len(unet))
-    modules = {}
+    modules: dict[str, tuple[int, int]] = {}
     if not args.network_train_unet_only:
         log("lora_te_enabled", count=len(text))
         modules |= text
@@ -94,6 +81,25 @@ def create(args: argparse.Namespace, *, is_sdxl: bool) -> Network:
         log("lora_unet_enabled", count=len(unet))
         modules |= unet
     return Network(rank, alpha, options, modules)
+
+
+def _import_module(name: str | None) -> None:
+    if name is None:
+        refuse("no_network_module")
+    package = name.partition(".")[0]
+    ours = package == "networks"
+    if not (name in _MODULES if ours else importlib.util.find_spec(package)):
+        raise Failure("ModuleNotFoundError", f"No module named '{name if ours else package}'")
+
+
+def _options(items: list[str] | None) -> dict[str, str]:
+    options = {}
+    for item in items or []:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise Failure("ValueError", "not enough values to unpack (expected 2, got 1)")
+        options[key] = value
+    return options
 
 
 def written(network: Network, width: int) -> dict[str, tuple[int, ...]]:
@@ -141,7 +147,7 @@ def _spread(modules: dict[str, tuple[int, int]]) -> list[tuple[str, tuple[int, i
 def _rank_of(path: str | None) -> int:
     if path is None:
         raise Failure("TypeError", "expected str, bytes or os.PathLike object, not NoneType")
-    header = safetensors.read_header(path)
+    header = safetensors.read_header(Path(path))
     return next(int(entry["shape"][0]) for name, entry in header.items() if name.endswith("lora_down.weight"))
 
 

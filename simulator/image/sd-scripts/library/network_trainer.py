@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware import clock
@@ -107,9 +107,8 @@ def train(args: argparse.Namespace, *, sdxl: bool) -> None:
 def _load_weights(args: argparse.Namespace) -> None:
     for index, path in enumerate(args.base_weights or []):
         multipliers = args.base_weights_multiplier or []
-        echo(
-            f"merging module: {path} with multiplier {multipliers[index] if index < len(multipliers) else 1.0}"
-        )
+        multiplier = multipliers[index] if index < len(multipliers) else 1.0
+        echo(f"merging module: {path} with multiplier {multiplier}")
         _require_file(path)
     if args.base_weights:
         echo(f"all weights merged: {', '.join(args.base_weights)}")
@@ -119,7 +118,7 @@ def _load_weights(args: argparse.Namespace) -> None:
 
 
 def _require_file(path: str) -> None:
-    if not os.path.exists(path):
+    if not Path(path).exists():
         raise Failure("FileNotFoundError", f'No such file or directory: "{path}"')
 
 

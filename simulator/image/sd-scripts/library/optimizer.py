@@ -1,4 +1,4 @@
-"""The optimizer and the learning rate scheduler: which names exist, what they refuse, what rates they give."""
+"""The optimizer and the learning rate scheduler: names, refusals, and the rates that result."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ _KNOWN: dict[str, tuple[int, str, str, str]] = {
         "bitsandbytes.optim.adamw.PagedAdamW32bit",
     ),
     "sgdnesterov": (4969, "SGD with Nesterov optimizer", "", "torch.optim.sgd.SGD"),
+    "dadapt": (5018, "D-Adaptation Adam optimizer", "dadaptation", "dadaptation.dadapt_adam.DAdaptAdam"),
     "prodigy": (5043, "Prodigy optimizer", "prodigyopt", "prodigyopt.prodigy.Prodigy"),
     "adafactor": (5056, "Adafactor optimizer", "", "transformers.optimization.Adafactor"),
     "adamw": (5096, "AdamW optimizer", "", "torch.optim.adamw.AdamW"),
@@ -75,8 +76,8 @@ _IN_TORCH = {
 }
 _MISSING = {"lion_pytorch": "lion_pytorch", "prodigyopt": "Prodigy", "dadaptation": "dadaptation"}
 _SCHEDULERS = {
-    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
-    "reduce_lr_on_plateau", "cosine_with_min_lr", "warmup_stable_decay",
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup",
+    "inverse_sqrt", "reduce_lr_on_plateau", "cosine_with_min_lr", "warmup_stable_decay",
 }  # fmt: skip
 
 
@@ -99,41 +100,29 @@ def choose(args: argparse.Namespace) -> Optimizer:
     Raises:
         Failure: an unknown name, a missing package, options that are no literals.
     """
-    kind = args.optimizer_type
-    if args.use_8bit_adam:
-        if args.use_lion_optimizer:
-            refuse("adam_and_lion")
-        if kind:
-            refuse("adam_and_type")
-        kind = "AdamW8bit"
-    elif args.use_lion_optimizer:
-        if kind:
-            refuse("lion_and_type")
-        kind = "Lion"
-    name = (kind or "AdamW").lower()
+    name = _name(args).lower()
     if args.fused_backward_pass:
         if name != "adafactor":
             refuse("fused_optimizer")
         if args.gradient_accumulation_steps != 1:
             refuse("fused_accumulation")
     options = literals(args.optimizer_args)
-    if name.startswith("dadapt") or name == "prodigy":
-        _warn_of_rate(args)
+    if name.startswith(("dadapt", "prodigy")) and args.learning_rate <= 0.1:
+        log("lr_too_low", rate=args.learning_rate)
+        log("lr_recommended")
     if name.startswith("dadapt"):
-        _require("dadaptation")
-        log("optimizer", line=5018, name="D-Adaptation Adam optimizer", options=options)
-        return Optimizer("dadaptation.DAdaptAdam", options)
+        name = "dadapt"
+    if name not in _KNOWN:
+        return _other(args.optimizer_type, options)
     if name == "adafactor":
-        _adafactor(args, options)
-    if name in _KNOWN:
-        line, words, package, full_name = _KNOWN[name]
-        if package:
-            _require(package)
-        log("optimizer", line=line, name=words, options=options)
-        if name == "adafactor":
-            _announce_adafactor(args, options)
-        return Optimizer(full_name, options)
-    return _other(args.optimizer_type, options)
+        _complete_adafactor(options)
+    line, words, package, full_name = _KNOWN[name]
+    if package:
+        _require(package)
+    log("optimizer", line=line, name=words, options=options)
+    if name == "adafactor":
+        _announce_adafactor(args, options)
+    return Optimizer(full_name, options)
 
 
 def literals(items: list[str] | None) -> dict[str, Any]:
@@ -162,7 +151,7 @@ class Scheduler:
 
     Attributes:
         done: steps so far.
-        initial: the rate that Adafactor's own schedule reports; None for a schedule that scales the given rates.
+        initial: the rate that Adafactor's own schedule reports; None for schedules of the given rates.
     """
 
     def __init__(self, args: argparse.Namespace, total_steps: int, processes: int) -> None:
@@ -200,30 +189,22 @@ class Scheduler:
 
     def factor(self) -> float:
         """Return what the given rates are multiplied by in the next step."""
-        done, kind = self.done, self._kind
+        done = self.done
         if self._warmup and done < self._warmup:
             return done / self._warmup
         share = min(1.0, (done - self._warmup) / max(1, self._steps - self._warmup))
-        wave = 0.5 * (1 + math.cos(math.pi * share))
-        match kind:
-            case "linear":
-                return 1 - share
-            case "cosine":
-                return wave
-            case "cosine_with_min_lr":
-                return self._least + (1 - self._least) * wave
-            case "cosine_with_restarts":
-                return 0.5 * (1 + math.cos(math.pi * ((self._cycles * share) % 1.0))) if share < 1 else 0.0
-            case "polynomial":
-                return float((1 - share) ** self._power)
-            case "inverse_sqrt":
-                shift = max(1, self._warmup or 10_000)
-                return 1 / math.sqrt((done + shift - self._warmup) / shift)
-            case "warmup_stable_decay" if done > self._steps - self._decay:
-                return 0.5 * (
-                    1 + math.cos(math.pi * (done - self._steps + self._decay) / max(1, self._decay))
-                )
-        return 1.0
+        shift = max(1, self._warmup or 10_000)
+        decayed = max(0.0, (done - self._steps + self._decay) / max(1, self._decay))
+        shapes = {
+            "linear": 1 - share,
+            "cosine": _wave(share),
+            "cosine_with_min_lr": self._least + (1 - self._least) * _wave(share),
+            "cosine_with_restarts": _wave(self._cycles * share % 1.0) if share < 1 else 0.0,
+            "polynomial": (1 - share) ** self._power,
+            "inverse_sqrt": 1 / math.sqrt((done + shift - self._warmup) / shift),
+            "warmup_stable_decay": _wave(min(1.0, decayed)),
+        }
+        return float(shapes.get(self._kind, 1.0))
 
     def step(self) -> None:
         """Go on; with several processes once for each."""
@@ -234,18 +215,31 @@ class Scheduler:
             refuse("warmup", scheduler=name)
 
 
+def _wave(share: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _name(args: argparse.Namespace) -> str:
+    kind = args.optimizer_type
+    if args.use_8bit_adam:
+        if args.use_lion_optimizer:
+            refuse("adam_and_lion")
+        if kind:
+            refuse("adam_and_type")
+        return "AdamW8bit"
+    if args.use_lion_optimizer:
+        if kind:
+            refuse("lion_and_type")
+        return "Lion"
+    return kind or "AdamW"
+
+
 def _require(package: str) -> None:
     if importlib.util.find_spec(package) is None:
         refuse("no_package", name=_MISSING.get(package, package))
 
 
-def _warn_of_rate(args: argparse.Namespace) -> None:
-    if args.learning_rate <= 0.1:
-        log("lr_too_low", rate=args.learning_rate)
-        log("lr_recommended")
-
-
-def _adafactor(args: argparse.Namespace, options: dict[str, Any]) -> None:
+def _complete_adafactor(options: dict[str, Any]) -> None:
     options.setdefault("relative_step", True)
     if not options["relative_step"] and options.get("warmup_init", False):
         log("warmup_init")

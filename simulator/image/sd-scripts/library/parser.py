@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from library.console import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def int_or_float(text: str) -> int | float:
@@ -23,7 +25,12 @@ def int_or_float(text: str) -> int | float:
         raise argparse.ArgumentTypeError(f"'{text}' is not an int or float") from None
 
 
-_TYPES = {"int": int, "float": float, "Path": Path, "int_or_float": int_or_float}
+_TYPES: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "Path": Path,
+    "int_or_float": int_or_float,
+}
 
 
 def build(script: str) -> argparse.ArgumentParser:
@@ -54,20 +61,19 @@ def parse(script: str) -> argparse.Namespace:
     _warn_of_secrets(args)
     if not args.config_file:
         return args
-    path = args.config_file if args.config_file.endswith(".toml") else args.config_file + ".toml"
+    path = Path(args.config_file if args.config_file.endswith(".toml") else args.config_file + ".toml")
     if args.output_config:
         _write(parser, args, path)
-    if not os.path.exists(path):
+    if not path.exists():
         log("settings_not_found", path=path)
         sys.exit(1)
     log("loading_settings", path=path)
-    with open(path, "rb") as file:
-        sections = tomllib.load(file)
+    sections = tomllib.loads(path.read_text(encoding="utf-8"))
     flat: dict[str, Any] = {}
     for key, value in sections.items():
         flat |= value if isinstance(value, dict) else {key: value}
     args = parser.parse_args(namespace=argparse.Namespace(**flat))
-    args.config_file = os.path.splitext(args.config_file)[0]
+    args.config_file = args.config_file.removesuffix(".toml")
     return args
 
 
@@ -79,8 +85,8 @@ def _warn_of_secrets(args: argparse.Namespace) -> None:
             log("wandb_secret", name=name)
 
 
-def _write(parser: argparse.ArgumentParser, args: argparse.Namespace, path: str) -> None:
-    if os.path.exists(path):
+def _write(parser: argparse.ArgumentParser, args: argparse.Namespace, path: Path) -> None:
+    if path.exists():
         log("settings_exist", path=path)
         sys.exit(1)
     skipped = {"config_file", "output_config", "wandb_api_key"}
@@ -88,8 +94,7 @@ def _write(parser: argparse.ArgumentParser, args: argparse.Namespace, path: str)
     chosen = {
         name: value for name, value in vars(args).items() if name not in skipped and value != defaults[name]
     }
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(f"{name} = {_toml(value)}\n" for name, value in chosen.items())
+    path.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in chosen.items()), encoding="utf-8")
     log("settings_saved", path=path)
     sys.exit(0)
 

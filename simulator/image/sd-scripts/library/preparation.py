@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hardware import clock, link
 from hardware.facts import machine
+from torch import cuda, version
 
 from library import base_model, caches, checks, memory, speed
-from library import dataset as images
+from library import dataset_loading as images
 from library.console import Failure, echo, log, refuse, set_up_logging
 from library.dataset_config import DatasetSettings, read
 from library.dataset_info import described
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from library.dataset import Dataset
 
 _PACKAGES = (
-    "torch", "tqdm", "accelerate", "diffusers", "transformers", "huggingface_hub", "numpy", "PIL", "imagesize", "cv2",
-    "safetensors", "toml", "voluptuous", "einops",
+    "torch", "tqdm", "accelerate", "diffusers", "transformers", "huggingface_hub", "numpy", "PIL",
+    "imagesize", "cv2", "safetensors", "toml", "voluptuous", "einops",
 )  # fmt: skip
 _TOKENIZERS = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k")
 _TOKENIZER_BYTES = 2_000_000
@@ -46,7 +47,7 @@ class Prepared(NamedTuple):
     datasets: list[Dataset]
     validation: list[Dataset]
     model: base_model.BaseModel
-    broken: set[str]
+    broken: set[Path]
     vae_overflows: bool
     processes: int
     block_rates: list[float] | None
@@ -97,7 +98,7 @@ def prepare(args: argparse.Namespace, *, full: bool, sdxl: bool) -> Prepared | N
     model = base_model.load(args, sdxl=sdxl, rank=0, world=processes)
     _attention(args, full=full)
     overflows = sdxl and args.mixed_precision == "fp16" and not args.no_half_vae and model.stock_vae
-    broken: set[str] = set()
+    broken: set[Path] = set()
     if args.cache_latents:
         everything = [*datasets, *validation]
         broken = caches.latents(args, everything, sdxl=sdxl, overflows=overflows, processes=processes)
@@ -123,7 +124,8 @@ def _load_tokenizers(args: argparse.Namespace) -> None:
             if os.environ.get("HF_HUB_OFFLINE") == "1":
                 raise Failure(
                     "OSError",
-                    "We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the cached "
+                    "We couldn't connect to 'https://huggingface.co' to load the files, and "
+                    "couldn't find them in the cached "
                     "files.\nCheck your internet connection or see how to run the library in offline mode at "
                     "'https://huggingface.co/docs/transformers/installation#offline-mode'.",
                 )
@@ -164,8 +166,6 @@ def _accelerator(args: argparse.Namespace, *, full: bool) -> int:
     """Bring up the accelerator; return the number of processes."""
     log("accelerator_full" if full else "accelerator")
     checks.trackers(args)
-    from torch import cuda
-
     available = cuda.is_available()
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if not available and args.mixed_precision == "fp16":
@@ -185,8 +185,6 @@ def _accelerator(args: argparse.Namespace, *, full: bool) -> int:
 
 
 def _older_than_blackwell() -> bool:
-    from torch import version
-
     return tuple(int(part) for part in (version.cuda or "0.0").split(".")) < (12, 8)
 
 

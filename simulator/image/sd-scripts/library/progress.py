@@ -1,4 +1,4 @@
-"""Progress bars as tqdm draws them on stderr: rewritten in place with a carriage return, no newline to the end."""
+"""Progress bars as tqdm draws them on stderr: a carriage return before each, a newline at the end."""
 
 from __future__ import annotations
 

@@ -6,13 +6,13 @@ The pictures are colour gradients that depend on the seed, the prompt and how fa
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import struct
 import time
 import tomllib
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware import clock
@@ -35,7 +35,7 @@ _FIELDS = {
 
 
 def due(args: argparse.Namespace, epoch: int | None, step: int) -> bool:
-    """Return whether previews are drawn now: at the start, at the end of an epoch, or after a step (epoch None)."""
+    """Return whether previews are drawn now: at the start, after an epoch, or after a step (epoch None)."""
     if step == 0:
         return bool(args.sample_at_first)
     if args.sample_every_n_epochs is not None:
@@ -63,14 +63,14 @@ def draw(args: argparse.Namespace, epoch: int | None, step: int, keeps: float, p
     log("sampling", step=step)
     if args.sample_prompts is None:
         raise Failure("TypeError", "stat: path should be string, bytes, os.PathLike or integer, not NoneType")
-    if not os.path.isfile(args.sample_prompts):
+    if not Path(args.sample_prompts).is_file():
         log("no_prompts", path=args.sample_prompts)
         return
     if args.output_dir is None:
         raise Failure("TypeError", "unsupported operand type(s) for +: 'NoneType' and 'str'")
-    folder = args.output_dir + "/sample"
-    os.makedirs(folder, exist_ok=True)
-    for number, prompt in enumerate(_prompts(args.sample_prompts)):
+    folder = Path(args.output_dir, "sample")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, prompt in enumerate(_prompts(Path(args.sample_prompts))):
         _draw_one(args, prompt, number, epoch, step, folder, keeps, processes)
 
 
@@ -86,18 +86,17 @@ def parse_line(line: str) -> dict[str, Any]:
     return found
 
 
-def _prompts(path: str) -> list[dict[str, Any]]:
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
-    if path.endswith(".toml"):
+def _prompts(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".toml":
         data = tomllib.loads(text)["prompt"]
         return [
             {**{key: value for key, value in data.items() if key != "subset"}, **one}
             for one in data["subset"]
         ]
-    if path.endswith(".json"):
+    if path.suffix == ".json":
         return [parse_line(one) if isinstance(one, str) else one for one in json.loads(text)]
-    if not path.endswith(".txt"):
+    if path.suffix != ".txt":
         raise Failure(
             "UnboundLocalError",
             "cannot access local variable 'prompts' where it is not associated with a value",
@@ -111,7 +110,7 @@ def _draw_one(
     number: int,
     epoch: int | None,
     step: int,
-    folder: str,
+    folder: Path,
     keeps: float,
     processes: int,
 ) -> None:
@@ -137,8 +136,7 @@ def _draw_one(
     moment = f"{step:06d}" if epoch is None else f"e{epoch:06d}"
     suffix = "" if seed is None else f"_{seed}"
     name = f"{prefix}{moment}_{number:02d}_{time.strftime('%Y%m%d%H%M%S')}{suffix}.png"
-    with open(os.path.join(folder, name), "wb") as file:
-        file.write(_picture(width, height, f"{prompt.get('prompt')}|{seed}|{step}"))
+    (folder / name).write_bytes(_picture(width, height, f"{prompt.get('prompt')}|{seed}|{step}"))
 
 
 def _picture(width: int, height: int, mark: str) -> bytes:

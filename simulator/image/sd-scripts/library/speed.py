@@ -1,6 +1,6 @@
 """How long everything takes, in virtual seconds. The cards are in gpus.json, the shares below.
 
-Sources: reports and remarks of users where there are any; what is marked assumed is a guess of the right size.
+Sources: reports and remarks of users; what is marked assumed is a guess of the right size.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def attention(args: argparse.Namespace) -> str:
 def step(
     args: argparse.Namespace, batch: int, pixels: int, *, full: bool, trains_text: bool, processes: int
 ) -> float:
-    """Return the seconds of one step over `batch` images of so many pixels, without its accumulated siblings."""
+    """Return the seconds of one pass over `batch` images of so many pixels, forward and backward."""
     area = pixels / 1024**2
     seconds = _seconds_per_image() * (_FIXED + (1 - _FIXED) * batch * area)
     seconds *= _ATTENTION[attention(args)] * (_CHECKPOINTING if args.gradient_checkpointing else 1.0)

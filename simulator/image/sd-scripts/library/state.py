@@ -1,13 +1,13 @@
 """Training states: folders to resume from, with what accelerate saves and what a LoRA's trainer adds.
 
-A LoRA's state knows epoch and step, a full fine-tuning's does not. The rates and the place in the schedule are
-the old run's. Files are scaled down as checkpoints are.
+A LoRA's state knows epoch and step, a full fine-tuning's does not. The rates and the place in the schedule
+are the old run's. Files are scaled down as checkpoints are.
 """
 
 from __future__ import annotations
 
 import json
-import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardware import clock
@@ -42,7 +42,7 @@ class States:
         full: bool,
         loaders: int,
         true_size: float,
-        write_model: Callable[[str], None],
+        write_model: Callable[[Path], None],
     ) -> None:
         """Take how many data loaders there are, what a state truly weighs, and how its model is written."""
         self._args, self._full, self._loaders = args, full, loaders
@@ -83,26 +83,25 @@ class States:
         Raises:
             Failure: there is no such folder, or it is not whole.
         """
-        folder = self._args.resume
-        if not folder:
+        if not self._args.resume:
             return None
+        folder = Path(self._args.resume)
         log("resuming", path=folder)
-        if not os.path.isdir(folder):
+        if not folder.is_dir():
             raise Failure("ValueError", f"Tried to find {folder} but folder does not exist")
         log("state_loading", path=folder)
         steps = None
-        train_state = os.path.join(folder, _TRAIN_STATE)
-        if not self._full and os.path.exists(train_state):
-            with open(train_state, encoding="utf-8") as file:
-                try:
-                    data: dict[str, int] = json.load(file)
-                except ValueError as error:
-                    raise Failure("json.decoder.JSONDecodeError", str(error)) from None
+        train_state = folder / _TRAIN_STATE
+        if not self._full and train_state.exists():
+            try:
+                data: dict[str, int] = json.loads(train_state.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise Failure("json.decoder.JSONDecodeError", str(error)) from None
             steps = data["current_step"]
             log("train_state_loaded", path=train_state, data=data)
-        self._check_model(os.path.join(folder, "model.safetensors"))
+        self._check_model(folder / "model.safetensors")
         log("state_model_loaded")
-        saved = self._read(os.path.join(folder, "scheduler.bin"))
+        saved = self._read(folder / "scheduler.bin")
         scheduler.done = saved["last_epoch"]
         rates.update({name: rate for name, rate in saved["rates"].items() if name in rates})
         for key in (
@@ -115,15 +114,15 @@ class States:
         return steps
 
     def _save(self, name: str, position: Position, scheduler: Scheduler, rates: dict[str, float]) -> None:
-        folder = os.path.join(checkpoint.folder(self._args), name)
+        folder = checkpoint.folder(self._args) / name
         log("state_saving", path=folder)
-        os.makedirs(folder, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         if not self._full:
-            path = os.path.join(folder, _TRAIN_STATE)
+            path = folder / _TRAIN_STATE
             log("train_state_saved", path=path, epoch=position.epoch, step=position.step)
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump({"current_epoch": position.epoch, "current_step": position.step}, file)
-        model = os.path.join(folder, "model.safetensors")
+            data = {"current_epoch": position.epoch, "current_step": position.step}
+            path.write_text(json.dumps(data), encoding="utf-8")
+        model = folder / "model.safetensors"
         self._write_model(model)
         log("state_model_saved", path=model)
         state = json.dumps({"last_epoch": scheduler.done, "rates": rates})
@@ -131,27 +130,26 @@ class States:
         self._write(folder, "scheduler.bin", state, "state_scheduler_saved")
         for index in range(self._loaders):
             name = "sampler.bin" if index == 0 else f"sampler_{index}.bin"
-            log("state_sampler_saved", index=index, path=os.path.join(folder, name))
+            log("state_sampler_saved", index=index, path=folder / name)
         if self._args.mixed_precision == "fp16":
             self._write(folder, "scaler.pt", "{}", "state_scaler_saved")
         self._write(folder, "random_states_0.pkl", "{}", "state_random_saved")
 
-    def _write(self, folder: str, name: str, content: str, key: str, share: float = 0.0) -> None:
-        path = os.path.join(folder, name)
+    def _write(self, folder: Path, name: str, content: str, key: str, share: float = 0.0) -> None:
+        path = folder / name
         clock.sleep(speed.save(self._true_size * share) - 0.4)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(content)
+        path.write_text(content, encoding="utf-8")
         log(key, path=path)
 
     def _remove(self, name: str, key: str) -> None:
-        path = os.path.join(self._args.output_dir, name)
-        if os.path.exists(path):
+        path = Path(self._args.output_dir, name)
+        if path.exists():
             log(key, path=path)
             checkpoint.remove(path)
 
     @staticmethod
-    def _check_model(path: str) -> None:
-        if not os.path.exists(path):
+    def _check_model(path: Path) -> None:
+        if not path.exists():
             raise Failure("FileNotFoundError", f'No such file or directory: "{path}"')
         try:
             safetensors.read_header(path)
@@ -159,10 +157,9 @@ class States:
             raise Failure("safetensors_rust.SafetensorError", str(error)) from None
 
     @staticmethod
-    def _read(path: str) -> dict[str, Any]:
+    def _read(path: Path) -> dict[str, Any]:
         try:
-            with open(path, encoding="utf-8") as file:
-                saved: dict[str, Any] = json.load(file)
+            saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise Failure("FileNotFoundError", f"[Errno 2] No such file or directory: '{path}'") from None
         except ValueError:

@@ -10,17 +10,16 @@ import time
 from hardware.facts import machine
 
 _START = time.monotonic()
-_passed = 0.0
+_passed = [0.0]
 
 
 def now() -> float:
     """Return the virtual seconds since this process started."""
-    return _passed
+    return _passed[0]
 
 
 def sleep(seconds: float) -> None:
     """Let `seconds` of virtual time pass; what real time the work around it took counts towards them."""
-    global _passed
-    _passed += seconds
-    if (left := _START + _passed / machine().scale - time.monotonic()) > 0:
+    _passed[0] += seconds
+    if (left := _START + now() / machine().scale - time.monotonic()) > 0:
         time.sleep(left)

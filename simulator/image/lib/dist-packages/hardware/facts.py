@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
 class Gpu(NamedTuple):
-    """One GPU as the driver reports it; `memory_mib` is the card's, `cuda` the driver's highest CUDA version."""
+    """One GPU: name, MiB of the card, and of the driver its version and the highest CUDA that it runs."""
 
     name: str
     memory_mib: int
@@ -47,8 +48,8 @@ class Machine(NamedTuple):
 @cache
 def machine() -> Machine:
     """Read the facts once, from `/etc/simulated.json` or the file that `SIMULATED_MACHINE` names."""
-    with open(os.environ.get("SIMULATED_MACHINE", "/etc/simulated.json"), encoding="utf-8") as file:
-        facts: dict[str, Any] = json.load(file)
+    file = Path(os.environ.get("SIMULATED_MACHINE", "/etc/simulated.json"))
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return Machine(
         gpus=tuple(Gpu(**{key: gpu[key] for key in Gpu._fields}) for gpu in facts["gpus"]),
         scale=facts["scale"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware import clock
@@ -30,5 +31,6 @@ def arriving(total: int) -> Iterator[int]:
 
 
 def _count(size: int) -> None:
-    with contextlib.suppress(OSError), open(os.environ.get("SIMULATED_TRAFFIC", "/run/traffic"), "a") as file:
+    report = Path(os.environ.get("SIMULATED_TRAFFIC", "/run/traffic"))
+    with contextlib.suppress(OSError), report.open("a") as file:
         file.write(f"down {size}\n")

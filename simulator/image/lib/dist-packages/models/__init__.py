@@ -1,1 +1,1 @@
-"""Model files: the safetensors format, the layout of SDXL, and the files that the internet is known to have."""
+"""Model files: the safetensors format, the layout of SDXL, and the files that the internet has."""

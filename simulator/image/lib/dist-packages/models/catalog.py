@@ -6,7 +6,6 @@ It knows their contents and digests, not how they travel.
 from __future__ import annotations
 
 import json
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +37,7 @@ class KnownFile(NamedTuple):
             return _fitted(sdxl.checkpoint(), "F16", self.size, metadata)
         if self.layout == "vae":
             return _fitted(sdxl.vae(), "F32", self.size)
-        *few, last = self.layout
+        *few, last = tuple(self.layout)
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(few, (320, 4, 3, 3))
         rest = self.size - 4096 - sum(safetensors.nbytes(shape, "F16") for shape in shapes.values())
         return _fitted({**shapes, last: (rest // 2,)}, "F16", self.size)
@@ -62,13 +61,13 @@ def files() -> tuple[KnownFile, ...]:
     )
 
 
-def recognise(path: str | os.PathLike[str]) -> KnownFile | None:
+def recognise(path: Path) -> KnownFile | None:
     """Return the known model that a whole file on disk is a stand-in for, by size and header."""
-    size = os.path.getsize(path)
+    size = path.stat().st_size
     for known in files():
         if known.sha256 and known.size == size:
             head = known.head()
-            with open(path, "rb") as file:
+            with path.open("rb") as file:
                 if file.read(len(head)) == head:
                     return known
     return None

@@ -6,10 +6,12 @@ Source: the format's own README (github.com/huggingface/safetensors) and the che
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZES = {"F64": 8, "I64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _MAX_HEADER = 100_000_000
@@ -30,7 +32,7 @@ def nbytes(shape: Iterable[int], dtype: str) -> int:
 
 
 def header(shapes: Shapes, dtype: str, metadata: Mapping[str, str] | None = None, length: int = 0) -> bytes:
-    """Build length and header for tensors of one dtype in the order given, padded to `length` bytes in all."""
+    """Build length and header for tensors of one dtype in their order, padded to `length` bytes in all."""
     table: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     start = 0
     for name, shape in shapes.items():
@@ -43,14 +45,14 @@ def header(shapes: Shapes, dtype: str, metadata: Mapping[str, str] | None = None
     return struct.pack("<Q", len(text)) + text
 
 
-def read_header(path: str) -> dict[str, Any]:
+def read_header(path: Path) -> dict[str, Any]:
     """Return the header after the checks that the real reader makes.
 
     Raises:
         SafetensorError: not a safetensors file, or cut off.
     """
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    size = path.stat().st_size
+    with path.open("rb") as file:
         first = file.read(8)
         if len(first) < 8:
             raise SafetensorError("Error while deserializing header: HeaderTooSmall")

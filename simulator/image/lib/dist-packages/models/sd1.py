@@ -1,4 +1,4 @@
-"""The tensors of Stable Diffusion 1, as far as this image needs them: what a LoRA adapts, what a checkpoint names."""
+"""The tensors of Stable Diffusion 1, as far as needed: what a LoRA adapts, what a checkpoint names."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The commands of the image: each module is one program, and `main` takes its arguments and returns its exit code."""
+"""The commands of the image: `main` of a module takes its arguments and returns its exit code."""

@@ -83,7 +83,8 @@ def _launch(args: argparse.Namespace) -> int:
         folder = Environment(Path(sys.prefix)).packages / "accelerate/commands"
         warn(
             "Traceback (most recent call last):\n"
-            f'  File "{sys.prefix}/bin/accelerate", line 10, in <module>\n    sys.exit(main())\n             ^^^^^^\n'
+            f'  File "{sys.prefix}/bin/accelerate", line 10, in <module>\n    '
+            "sys.exit(main())\n             ^^^^^^\n"
             f'  File "{folder}/accelerate_cli.py", line 50, in main\n    args.func(args)\n'
             f'  File "{folder}/launch.py", line 1199, in launch_command\n    simple_launcher(args)\n'
             f'  File "{folder}/launch.py", line 795, in simple_launcher\n'
@@ -98,8 +99,10 @@ def _fill_in(args: argparse.Namespace) -> None:
     file = Path(args.config_file) if args.config_file else _config_file()
     if args.config_file and not file.is_file():
         _crash(
-            f"FileNotFoundError: The passed configuration file `{file}` does not exist. Please pass an existing file to "
-            "`accelerate launch`, or use the default one created through `accelerate config` and run `accelerate launch` "
+            f"FileNotFoundError: The passed configuration file `{file}` does not exist. Please "
+            "pass an existing file to "
+            "`accelerate launch`, or use the default one created through `accelerate config` "
+            "and run `accelerate launch` "
             "without the `--config_file` argument."
         )
     if file.is_file() and not args.cpu:
@@ -127,7 +130,8 @@ def _fill_in(args: argparse.Namespace) -> None:
         message = (
             "The following values were not passed to `accelerate launch` and had defaults used instead:\n"
             + "\n".join(warned).expandtabs()
-            + "\nTo avoid this warning pass in values for each of the problematic parameters or run `accelerate config`."
+            + "\nTo avoid this warning pass in values for each of the problematic parameters "
+            "or run `accelerate config`."
         )
         say(RichLog(1).render("WARNING", message, "launch.py:1185", "[%X]"))
 
@@ -146,10 +150,12 @@ def _child_failed(script: str, pid: int, code: int) -> None:
     if code > 0:
         cause += "\n  error_file: <N/A>"
     warn(
-        f"E{time.strftime('%m%d %H:%M:%S')}.000000 {os.getpid()} torch/distributed/elastic/multiprocessing/api.py:874] "
+        f"E{time.strftime('%m%d %H:%M:%S')}.000000 {os.getpid()} "
+        "torch/distributed/elastic/multiprocessing/api.py:874] "
         f"failed (exitcode: {code}) local_rank: 0 (pid: {pid}) of binary: {sys.executable}\n"
         "Traceback (most recent call last):\n"
-        f'  File "{sys.prefix}/bin/accelerate", line 10, in <module>\n    sys.exit(main())\n             ^^^^^^\n'
+        f'  File "{sys.prefix}/bin/accelerate", line 10, in <module>\n    '
+        "sys.exit(main())\n             ^^^^^^\n"
         "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n"
         f"{'=' * 60}\n{script} FAILED\n{'-' * 60}\nFailures:\n  <NO_OTHER_FAILURES>\n{'-' * 60}\n"
         "Root Cause (first observed failure):\n[0]:\n"
@@ -188,7 +194,8 @@ def _configure(args: argparse.Namespace) -> int:
     file = Path(args.config_file)
     if file.exists():
         say(
-            f"Configuration already exists at {file}, will not override. Run `accelerate config` manually or pass a "
+            f"Configuration already exists at {file}, will not override. Run `accelerate "
+            "config` manually or pass a "
             "different `save_location`."
         )
         return 0

@@ -11,10 +11,11 @@ from programs.console import fail, say
 
 # package -> megabytes
 _PACKAGES = {
-    "aria2": 2, "build-essential": 60, "ca-certificates": 1, "curl": 1, "ffmpeg": 90, "git": 8, "git-lfs": 4, "htop": 1,
-    "iproute2": 1, "jq": 1, "less": 1, "libgl1": 1, "libglib2.0-0": 2, "libgl1-mesa-glx": 1, "libtcmalloc-minimal4": 1,
-    "lsof": 1, "nano": 1, "ncdu": 1, "nvtop": 1, "openssh-server": 2, "pciutils": 1, "procps": 1, "psmisc": 1, "pv": 1,
-    "python3-pip": 3, "python3-venv": 1, "python3-dev": 5, "rclone": 15, "rsync": 1, "screen": 1, "tini": 1, "tmux": 1,
+    "aria2": 2, "build-essential": 60, "ca-certificates": 1, "curl": 1, "ffmpeg": 90, "git": 8,
+    "git-lfs": 4, "htop": 1, "iproute2": 1, "jq": 1, "less": 1, "libgl1": 1, "libglib2.0-0": 2,
+    "libgl1-mesa-glx": 1, "libtcmalloc-minimal4": 1, "lsof": 1, "nano": 1, "ncdu": 1, "nvtop": 1,
+    "openssh-server": 2, "pciutils": 1, "procps": 1, "psmisc": 1, "pv": 1, "python3-pip": 3,
+    "python3-venv": 1, "python3-dev": 5, "rclone": 15, "rsync": 1, "screen": 1, "tini": 1, "tmux": 1,
     "tree": 1, "unzip": 1, "vim": 12, "wget": 1, "zip": 1, "zstd": 1,
 }  # fmt: skip
 _PRESENT = {

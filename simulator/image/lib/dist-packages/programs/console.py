@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -27,11 +28,11 @@ def fail(text: str, code: int) -> NoReturn:
 
 def real_program(name: str) -> str | None:
     """Return the next program of that name on PATH that is not this image's own."""
-    own = os.path.realpath(sys.argv[0])
+    own = Path(sys.argv[0]).resolve()
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, name)
-        if os.access(path, os.X_OK) and os.path.realpath(path) != own and not os.path.isdir(path):
-            return path
+        path = Path(folder, name)
+        if path.is_file() and os.access(path, os.X_OK) and path.resolve() != own:
+            return str(path)
     return None
 
 
@@ -41,4 +42,4 @@ def hand_over(name: str, arguments: list[str]) -> NoReturn:
     if path is None:
         fail(f"bash: {name}: command not found", 127)
     sys.stdout.flush()
-    os.execv(path, [name, *arguments])
+    os.execv(path, [name, *arguments])  # noqa: S606 - becoming that program is the point

@@ -154,11 +154,9 @@ class _Meter:
             _clock(spent),
             _clock(left) if left else "--:--:--",
         )
-        warn(
-            f"\r{percent:>3} {_amount(self._total)} {percent:>3} {_amount(received)}    0     0  {_amount(rate)}      0 "
-            f"{' '.join(times)} {_amount(rate)}",
-            end="",
-        )
+        speed, total, got = _amount(rate), _amount(self._total), _amount(received)
+        row = f"{percent:>3} {total} {percent:>3} {got}    0     0  {speed}      0 {' '.join(times)} {speed}"
+        warn(f"\r{row}", end="")
 
     def end(self) -> None:
         """Leave the line."""
@@ -196,7 +194,8 @@ def _with_retries(options: Options, url: str) -> int:
                 attempt += 1
                 delay = float(options.values.get("retry-delay", 2 ** (attempt - 1)))
                 warn(
-                    f"Warning: Problem: {failure}. Will retry in {delay:g} seconds. {retries - attempt} retries left."
+                    f"Warning: Problem: {failure}. Will retry in {delay:g} seconds. "
+                    f"{retries - attempt} retries left."
                 )
                 clock.sleep(delay)
                 continue

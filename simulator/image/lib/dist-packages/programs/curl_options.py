@@ -10,22 +10,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SHORT_FLAGS = {
-    "L": "location", "f": "fail", "s": "silent", "S": "show-error", "O": "remote-name", "I": "head", "k": "insecure",
-    "#": "progress-bar", "J": "remote-header-name", "v": "verbose", "i": "include", "N": "no-buffer", "g": "globoff",
-    "4": "ipv4", "6": "ipv6", "q": "disable", "R": "remote-time", "n": "netrc", "G": "get", "V": "version",
+    "L": "location", "f": "fail", "s": "silent", "S": "show-error", "O": "remote-name", "I": "head",
+    "k": "insecure", "#": "progress-bar", "J": "remote-header-name", "v": "verbose", "i": "include",
+    "N": "no-buffer", "g": "globoff", "4": "ipv4", "6": "ipv6", "q": "disable", "R": "remote-time",
+    "n": "netrc", "G": "get", "V": "version",
 }  # fmt: skip
 _SHORT_VALUES = {
-    "o": "output", "C": "continue-at", "H": "header", "w": "write-out", "m": "max-time", "X": "request", "d": "data",
-    "A": "user-agent", "e": "referer", "u": "user", "b": "cookie", "c": "cookie-jar", "r": "range", "x": "proxy",
-    "K": "config", "T": "upload-file", "F": "form", "y": "speed-time", "Y": "speed-limit", "D": "dump-header",
+    "o": "output", "C": "continue-at", "H": "header", "w": "write-out", "m": "max-time", "X": "request",
+    "d": "data", "A": "user-agent", "e": "referer", "u": "user", "b": "cookie", "c": "cookie-jar",
+    "r": "range", "x": "proxy", "K": "config", "T": "upload-file", "F": "form", "y": "speed-time",
+    "Y": "speed-limit", "D": "dump-header",
 }  # fmt: skip
 _VALUES = {
-    *_SHORT_VALUES.values(), "retry", "retry-delay", "retry-max-time", "connect-timeout", "output-dir", "limit-rate",
-    "max-redirs", "url", "cacert", "proto", "proto-redir", "stderr", "data-binary", "data-raw", "resolve",
+    *_SHORT_VALUES.values(), "retry", "retry-delay", "retry-max-time", "connect-timeout", "output-dir",
+    "limit-rate", "max-redirs", "url", "cacert", "proto", "proto-redir", "stderr", "data-binary",
+    "data-raw", "resolve",
 }  # fmt: skip
 _FLAGS = {
-    *_SHORT_FLAGS.values(), "compressed", "create-dirs", "fail-with-body", "retry-all-errors", "retry-connrefused",
-    "no-progress-meter", "http1.1", "http2", "tlsv1.2", "tlsv1.3", "remove-on-error", "skip-existing", "help",
+    *_SHORT_FLAGS.values(), "compressed", "create-dirs", "fail-with-body", "retry-all-errors",
+    "retry-connrefused", "no-progress-meter", "http1.1", "http2", "tlsv1.2", "tlsv1.3", "remove-on-error",
+    "skip-existing", "help",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from programs.console import fail, say
 _IMAGE_BYTES = 14_000_000_000
 """What the image itself takes of the disk (assumed: CUDA, Python, torch)."""
 
+_SHARED = "/dev/" + "shm"
 _COUNTED = ("/workspace", "/root", "/opt/workspace-internal")
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 
@@ -62,17 +63,15 @@ def _rows(paths: list[str]) -> list[_Row]:
     rows = [
         overlay,
         _Row("tmpfs", "tmpfs", 64 * 2**20, 0, "/dev"),
-        _Row("shm", "tmpfs", shared, 0, "/dev/shm"),
+        _Row("shm", "tmpfs", shared, 0, _SHARED),
     ]
     if not paths:
         return rows
     found = []
     for path in paths:
-        if not os.path.exists(path):
+        if not Path(path).exists():
             fail(f"df: {path}: No such file or directory", 1)
-        found.append(
-            rows[2] if path.startswith("/dev/shm") else rows[1] if path.startswith("/dev") else overlay
-        )
+        found.append(rows[2] if path.startswith(_SHARED) else rows[1] if path.startswith("/dev") else overlay)
     return found
 
 
@@ -83,9 +82,7 @@ def _roots() -> list[Path]:
 
 
 def _weight(root: Path) -> int:
-    return sum(
-        os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(root) for name in names
-    )
+    return sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(root) for name in names)
 
 
 def _print(rows: list[_Row], unit: int, output: list[str] | None, *, human: bool, kinds: bool) -> None:

@@ -9,6 +9,10 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from programs.resolver import Package
 
 _LIB = Path(__file__).resolve().parents[2]
 _STAND_INS = _LIB / "stand-ins"
@@ -16,7 +20,8 @@ _STAND_INS = _LIB / "stand-ins"
 _ACTIVATE = """\
 # This file must be used with "source bin/activate" from a shell
 deactivate () {{
-    if [ -n "${{_OLD_VIRTUAL_PATH:-}}" ]; then PATH="$_OLD_VIRTUAL_PATH"; export PATH; unset _OLD_VIRTUAL_PATH; fi
+    if [ -n "${{_OLD_VIRTUAL_PATH:-}}" ]; then PATH="$_OLD_VIRTUAL_PATH"; export PATH; fi
+    unset _OLD_VIRTUAL_PATH
     if [ -n "${{_OLD_VIRTUAL_PS1+_}}" ]; then PS1="$_OLD_VIRTUAL_PS1"; export PS1; unset _OLD_VIRTUAL_PS1; fi
     hash -r 2>/dev/null
     unset VIRTUAL_ENV VIRTUAL_ENV_PROMPT
@@ -37,6 +42,10 @@ if [ -z "${{VIRTUAL_ENV_DISABLE_PROMPT:-}}" ]; then
 fi
 hash -r 2>/dev/null || true
 """
+
+
+VERSION = "0.8.22"
+"""Of uv, which makes them."""
 
 
 class Environment:
@@ -64,7 +73,7 @@ class Environment:
         for name in ("python3", f"python{sys.version_info.major}.{sys.version_info.minor}"):
             (binaries / name).symlink_to("python")
         (folder / "pyvenv.cfg").write_text(
-            f"home = {base.parent}\nimplementation = CPython\nuv = 0.8.22\n"
+            f"home = {base.parent}\nimplementation = CPython\nuv = {VERSION}\n"
             f"version_info = {sys.version.split()[0]}\ninclude-system-site-packages = false\n"
         )
         (folder / ".gitignore").write_text("*")
@@ -78,10 +87,9 @@ class Environment:
         pairs = (folder.name.removesuffix(".dist-info").rsplit("-", 1) for folder in folders)
         return {normal(name): version for name, version in sorted(pairs)}
 
-    def install(
-        self, name: str, version: str, module: str, needs: list[str], commands: dict[str, str]
-    ) -> None:
+    def install(self, package: Package) -> None:
         """Put a package there: its metadata, something to import, and its commands."""
+        name, version, _, needs, module, commands = package
         self._adopt()
         information = self._information(name, version)
         information.mkdir(exist_ok=True)
@@ -105,7 +113,8 @@ class Environment:
         for command, program in commands.items():
             script = self.folder / "bin" / command
             script.write_text(
-                f"#!{self.folder.resolve() / 'bin' / 'python'}\nimport sys\nfrom programs.{program} import main\n"
+                f"#!{self.folder.resolve() / 'bin' / 'python'}\nimport sys\nfrom "
+                f"programs.{program} import main\n"
                 'if __name__ == "__main__":\n    sys.exit(main(sys.argv[1:]))\n'
             )
             script.chmod(0o755)
@@ -127,9 +136,7 @@ class Environment:
 
     def _adopt(self) -> None:
         self.packages.mkdir(parents=True, exist_ok=True)
-        path = self.packages / "_virtualenv.pth"
-        if not path.exists():
-            path.write_text(f"{_LIB / 'dist-packages'}\n")
+        (self.packages / "_virtualenv.pth").write_text(f"{_LIB / 'dist-packages'}\n")
 
 
 def normal(name: str) -> str:

@@ -1,41 +1,19 @@
-"""`git`: clones of the few repositories that this image carries, and the questions asked of those clones.
+"""`git`: clones of the few repositories that this image carries, and what is asked of those clones.
 
-Everything else is the real git's business. A clone remembers its commit, and has no objects.
+Everything else is the real git's business.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import NoReturn
 
-from hardware import clock, link
-from hardware.facts import machine
+from hardware import clock
 
 from programs.console import fail, hand_over, say, warn
+from programs.git_repositories import Clone, NoRepository, Repository, UnknownHost, find
 
-_HERE = Path(__file__).resolve().parents[3]
-_HEAD = "48d368fa557731ad0488c07304dfeba8c07910eb"
-
-
-class _Repository(NamedTuple):
-    """What a clone holds: its files, megabytes on the wire in full and with --depth, refs by name."""
-
-    content: Path
-    full_mb: int
-    shallow_mb: int
-    refs: dict[str, str]
-
-
-_REPOSITORIES = {
-    "github.com/kohya-ss/sd-scripts": _Repository(
-        _HERE / "sd-scripts", 31, 9, {"main": _HEAD, "v0.9.1": "8f4ee8fc343b047965cd8976fca65c3a35b7593a"}
-    ),
-    "github.com/bmaltais/kohya_ss": _Repository(
-        _HERE / "kohya_ss", 30, 6, {"master": "90e75c908e8a2518a343310440c62326d94225b5"}
-    ),
-}
-_HOSTS = ("github.com", "huggingface.co")
+_WITH_VALUE = {"-b", "--branch", "--depth", "-o", "--origin", "--filter", "-j", "--jobs", "-c", "--config"}
 
 
 def main(arguments: list[str]) -> int:
@@ -48,120 +26,140 @@ def main(arguments: list[str]) -> int:
     command, options = (rest[0], rest[1:]) if rest else ("", [])
     if command == "clone" and any(option.startswith(("https://", "http://")) for option in options):
         return _clone(folder, options)
-    top = _clone_at(folder.resolve())
-    if top is None:
+    clone = Clone.containing(folder.resolve())
+    action = _ACTIONS.get(command)
+    if clone is None or action is None or not action(clone, options):
         hand_over("git", arguments)
-    return _inside(top, command, options, arguments)
+    return 0
 
 
 def _clone(folder: Path, options: list[str]) -> int:
-    depth, branch, positional, quiet = False, None, list[str](), False
-    rest = iter(options)
-    for option in rest:
-        key, equals, value = option.partition("=")
-        if key in {"-b", "--branch"}:
-            branch = value if equals else next(rest, "")
-        elif key == "--depth":
-            depth = True
-            if not equals:
-                next(rest, None)
-        elif key in {"-q", "--quiet"}:
-            quiet = True
-        elif not key.startswith("-"):
-            positional.append(option)
+    values, flags, positional = _sorted(options)
     url = positional[0]
-    name = url.removeprefix("https://").removeprefix("http://").rstrip("/").removesuffix(".git")
-    target = folder / (positional[1] if len(positional) > 1 else name.rsplit("/", 1)[-1])
+    name = url.rstrip("/").removesuffix(".git").rsplit("/", 1)[-1]
+    target = folder / (positional[1] if len(positional) > 1 else name)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         fail(f"fatal: destination path '{target}' already exists and is not an empty directory.", 128)
-    if not quiet:
+    if not {"-q", "--quiet"} & flags:
         warn(f"Cloning into '{target}'...")
-    repository = _find(name, url)
-    commit = repository.refs.get(branch, "") if branch else next(iter(repository.refs.values()))
-    if branch and not commit:
+    repository = _found(url)
+    branch = values.get("-b") or values.get("--branch")
+    commit = repository.commit(branch)
+    if commit is None:
         warn(f"warning: Could not find remote branch {branch} to clone.")
         fail(f"fatal: Remote branch {branch} not found in upstream origin", 128)
-    clock.sleep(0.8)
-    for _ in link.arriving((repository.shallow_mb if depth else repository.full_mb) * 1_000_000):
-        pass
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(
-        repository.content, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    git = target / ".git"
-    for part in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
-        (git / part).mkdir(parents=True)
-    (git / "config").write_text(f'[core]\n\trepositoryformatversion = 0\n[remote "origin"]\n\turl = {url}\n')
-    names = "".join(f"{commit} refs/remotes/origin/{ref}\n" for ref, commit in repository.refs.items())
-    (git / "packed-refs").write_text(names)
-    _set_head(git, commit)
+    repository.travel(shallow="--depth" in values)
+    clone = Clone.make(target, url)
+    clone.check_out(repository, commit)
+    if {"--recursive", "--recurse-submodules"} & flags:
+        clone.update_submodules()
     return 0
 
 
-def _find(name: str, url: str) -> _Repository:
-    if name in _REPOSITORIES:
-        return _REPOSITORIES[name]
-    host = name.split("/", maxsplit=1)[0]
-    web = Path(machine().web) if machine().web else None
-    if web and (web / name).is_dir():
-        return _Repository(web / name, 5, 2, {"main": "0" * 39 + "1"})
-    clock.sleep(1)
-    if host in _HOSTS or (web and (web / host).is_dir()):
+def _found(url: str) -> Repository:
+    try:
+        return find(url)
+    except UnknownHost as error:
+        fail(f"fatal: unable to access '{url.rstrip('/')}/': Could not resolve host: {error}", 128)
+    except NoRepository:
         fail("fatal: could not read Username for 'https://github.com': No such device or address", 128)
-    fail(f"fatal: unable to access '{url.rstrip('/')}/': Could not resolve host: {host}", 128)
-    return None
 
 
-def _inside(top: Path, command: str, options: list[str], arguments: list[str]) -> int:
-    git = top / ".git"
-    head = (git / "HEAD").read_text(encoding="utf-8").strip()
-    refs = {line.split("/")[-1]: line.split()[0] for line in (git / "packed-refs").read_text().splitlines()}
-    plain = [option for option in options if not option.startswith("-")]
-    if command == "rev-parse" and plain == ["HEAD"]:
-        say(head[:8] if "--short" in options else head)
-    elif command == "rev-parse" and "--show-toplevel" in options:
-        say(str(top))
-    elif command in {"checkout", "switch"} and plain:
-        wanted = plain[0]
-        known = [*refs.values(), head]
-        found = refs.get(wanted) or next(
-            (one for one in known if len(wanted) >= 7 and one.startswith(wanted)), None
-        )
-        if found is None:
-            if len(wanted) == 40:
-                fail(f"fatal: unable to read tree ({wanted})", 128)
-            fail(f"error: pathspec '{wanted}' did not match any file(s) known to git", 1)
-        _set_head(git, found)
-        if not {"-q", "--quiet"} & set(options):
-            warn(f"HEAD is now at {found[:8]}")
-    elif command == "status":
-        say(
-            ""
-            if {"--porcelain", "-s"} & set(options)
-            else f"HEAD detached at {head[:8]}\nnothing to commit, working tree clean"
-        )
-    elif command in {"fetch", "pull", "submodule"}:
-        clock.sleep(1)
-        if command == "pull":
-            say("Already up to date.")
-    elif command == "remote":
-        url = (git / "config").read_text(encoding="utf-8").rsplit("url = ", 1)[-1].strip()
-        say(url if "get-url" in options else "origin")
-    elif command == "log":
-        say(head if any("%H" in option for option in options) else f"{head[:8]} Merge branch")
+def _sorted(options: list[str]) -> tuple[dict[str, str], set[str], list[str]]:
+    """Sort options into those with a value, flags, and the rest."""
+    values, flags, rest = dict[str, str](), set[str](), list[str]()
+    items = iter(options)
+    for item in items:
+        key, equals, value = item.partition("=")
+        if key in _WITH_VALUE:
+            values[key] = value if equals else next(items, "")
+        elif item.startswith("-") and item != "-":
+            flags.add(item)
+        else:
+            rest.append(item)
+    return values, flags, rest
+
+
+def _rev_parse(clone: Clone, options: list[str]) -> bool:
+    head = clone.fetched if "FETCH_HEAD" in options else clone.head
+    if head is None:
+        return False
+    if "--show-toplevel" in options:
+        say(str(clone.top))
     else:
-        hand_over("git", arguments)
-    return 0
+        say(head[:8] if any(option.startswith("--short") for option in options) else head)
+    return True
 
 
-def _set_head(git: Path, commit: str) -> None:
-    (git / "HEAD").write_text(commit + "\n", encoding="utf-8")
+def _fetch(clone: Clone, options: list[str]) -> bool:
+    values, _, rest = _sorted(options)
+    ref = rest[1] if len(rest) > 1 else None
+    repository = _found(clone.url)
+    commit = repository.commit(ref)
+    if commit is None:
+        _unknown_ref(str(ref))
+    repository.travel(shallow="--depth" in values)
+    clone.fetch(commit)
+    return True
 
 
-def _clone_at(folder: Path) -> Path | None:
-    """Return the top of the clone that `folder` lies in, if it is one that this program made."""
-    for top in (folder, *folder.parents):
-        if (top / ".git").exists():
-            made_here = (top / ".git" / "packed-refs").is_file() and not (top / ".git" / "index").exists()
-            return top if made_here else None
-    return None
+def _unknown_ref(ref: str) -> NoReturn:
+    if len(ref) == 40:
+        fail(f"fatal: remote error: upload-pack: not our ref {ref}", 128)
+    fail(f"fatal: couldn't find remote ref {ref}", 128)
+
+
+def _checkout(clone: Clone, options: list[str]) -> bool:
+    _, flags, rest = _sorted(options)
+    if not rest:
+        return False
+    repository = _found(clone.url)
+    wanted = rest[0].removeprefix("origin/")
+    commit = clone.fetched if wanted == "FETCH_HEAD" else repository.commit(wanted)
+    if commit is None and len(wanted) == 40:
+        fail(f"fatal: unable to read tree ({wanted})", 128)
+    if commit is None:
+        fail(f"error: pathspec '{wanted}' did not match any file(s) known to git", 1)
+    clone.check_out(repository, commit)
+    if not {"-q", "--quiet"} & flags:
+        warn(f"HEAD is now at {commit[:8]}")
+    return True
+
+
+def _status(clone: Clone, options: list[str]) -> bool:
+    if clone.head is None:
+        return False
+    if not {"--porcelain", "-s", "--short"} & set(options):
+        say(f"HEAD detached at {clone.head[:8]}\nnothing to commit, working tree clean")
+    return True
+
+
+def _pull(_: Clone, __: list[str]) -> bool:
+    clock.sleep(1)
+    say("Already up to date.")
+    return True
+
+
+def _submodule(clone: Clone, _: list[str]) -> bool:
+    clone.update_submodules()
+    return True
+
+
+def _log(clone: Clone, options: list[str]) -> bool:
+    if clone.head is None:
+        return False
+    say(clone.head if any("%H" in option for option in options) else f"{clone.head[:8]} Merge pull request")
+    return True
+
+
+_ACTIONS = {
+    "rev-parse": _rev_parse,
+    "fetch": _fetch,
+    "checkout": _checkout,
+    "switch": _checkout,
+    "reset": _checkout,
+    "status": _status,
+    "pull": _pull,
+    "submodule": _submodule,
+    "log": _log,
+}

@@ -43,9 +43,9 @@ def _download(args: argparse.Namespace) -> int:
     known = [one for one in catalog.files() if one.repo == args.repo_id]
     if not known:
         fail(
-            f"huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.\n\nRepository Not Found for url: "
-            f"https://huggingface.co/api/models/{args.repo_id}/revision/{args.revision}.\nPlease make sure you specified the "
-            "correct `repo_id` and `repo_type`.",
+            "huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error.\n\n"
+            f"Repository Not Found for url: https://huggingface.co/api/models/{args.repo_id}/revision/main.\n"
+            "Please make sure you specified the correct `repo_id` and `repo_type`.",
             1,
         )
     wanted = [one for one in known if _matches(one.name, args)]

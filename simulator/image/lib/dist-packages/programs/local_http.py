@@ -21,27 +21,27 @@ def curl(options: Options) -> int:
     method = options.values.get("request") or (
         "HEAD" if "head" in options.flags else "POST" if data else "GET"
     )
-    call = urllib.request.Request(
-        url if "//" in url else f"http://{url}", data.encode() if data else None, method=method
-    )
+    full = url if "//" in url else f"http://{url}"
+    body = data.encode() if data else None
+    call = urllib.request.Request(full, body, method=method)  # noqa: S310 - a URL of this machine
     for header in options.headers:
         name, _, value = header.partition(":")
         call.add_header(name.strip(), value.strip())
-    status, body = 0, b""
+    limit = float(options.values.get("max-time", "300"))
     try:
-        with urllib.request.urlopen(call, timeout=float(options.values.get("max-time", "300"))) as answer:
-            status, body = answer.status, answer.read()
+        with urllib.request.urlopen(call, timeout=limit) as answer:  # noqa: S310 - a URL of this machine
+            status, received = answer.status, answer.read()
     except urllib.error.HTTPError as error:
-        status, body = error.code, error.read()
+        status, received = error.code, error.read()
     except OSError:
         return _failed(options, 7, f"Failed to connect to {call.host} after 0 ms: Couldn't connect to server")
     if status >= 400 and "fail" in options.flags:
         return _failed(options, 22, f"The requested URL returned error: {status}")
     output = options.values.get("output")
     if output and output != "-":
-        Path(output).write_bytes(body)
+        Path(output).write_bytes(received)
     else:
-        sys.stdout.buffer.write(body)
+        sys.stdout.buffer.write(received)
         sys.stdout.flush()
     say(options.values.get("write-out", "").replace("%{http_code}", str(status)).replace("\\n", "\n"), end="")
     return 0

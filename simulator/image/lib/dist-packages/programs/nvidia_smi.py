@@ -17,9 +17,10 @@ _VERSION_LINE = "| NVIDIA-SMI {0:<23}Driver Version: {0:<15}CUDA Version: {1:<9}
 
 # Board power limits in W from NVIDIA's data sheets; 300 for a card that is not here.
 _POWER = {
-    "A100-SXM": 400, "A100": 300, "H100 PCIe": 350, "H100": 700, "H200": 700, "B200": 1000, "L40S": 350, "L40": 300,
-    "L4": 72, "A10": 150, "A40": 300, "V100": 300, "T4": 70, "5090": 575, "5080": 360, "4090": 450, "4080": 320,
-    "4070": 285, "4060": 160, "3090": 350, "3080": 320, "3060": 170, "6000 Ada": 300, "A6000": 300, "A5000": 230,
+    "A100-SXM": 400, "A100": 300, "H100 PCIe": 350, "H100": 700, "H200": 700, "B200": 1000, "L40S": 350,
+    "L40": 300, "L4": 72, "A10": 150, "A40": 300, "V100": 300, "T4": 70, "5090": 575, "5080": 360,
+    "4090": 450, "4080": 320, "4070": 285, "4060": 160, "3090": 350, "3080": 320, "3060": 170,
+    "6000 Ada": 300, "A6000": 300, "A5000": 230,
 }  # fmt: skip
 
 
@@ -108,7 +109,10 @@ def _options(arguments: list[str]) -> dict[str, str] | str:
     for argument in rest:
         key, equals, value = argument.partition("=")
         if key not in names:
-            return f"Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.\n\nOption {argument}"
+            return (
+                "Invalid combination of input arguments. Please run 'nvidia-smi -h' for help.\n\n"
+                f"Option {argument}"
+            )
         name = names[key]
         options[name] = value if equals or name == "list" else next(rest, "")
     if ("gpu" in options or "apps" in options) and "format" not in options:
@@ -119,9 +123,8 @@ def _options(arguments: list[str]) -> dict[str, str] | str:
 def _query(options: dict[str, str], states: list[_State]) -> int:
     form = options["format"].split(",")
     if form[0] != "csv":
-        say(
-            f"\"--format={options['format']}\" is not a recognized format. Please run 'nvidia-smi -h' for help.\n"
-        )
+        say(f'"--format={options["format"]}" is not a recognized format.')
+        say("Please run 'nvidia-smi -h' for help.\n")
         return 2
     if "apps" in options:
         return _query_apps(options["apps"], form, states)
@@ -178,7 +181,8 @@ def _without_units(cells: list[str], form: list[str]) -> list[str]:
 
 def _compute_capability(name: str) -> str:
     marks = {
-        "B200": "10.0", "RTX 50": "12.0", "H100": "9.0", "H200": "9.0", "RTX 40": "8.9", "L40": "8.9", "L4": "8.9",
+        "B200": "10.0", "RTX 50": "12.0", "H100": "9.0", "H200": "9.0", "RTX 40": "8.9",
+        "L40": "8.9", "L4": "8.9",
         "Ada": "8.9", "A100": "8.0", "V100": "7.0", "T4": "7.5", "RTX 20": "7.5", "GTX 10": "6.1",
     }  # fmt: skip
     return next((capability for mark, capability in marks.items() if mark in name), "8.6")
@@ -203,10 +207,11 @@ def _table(states: list[_State]) -> str:
         fan = f"{30 + state.busy // 2}%" if geforce else "N/A"
         ecc, mig = ("N/A", "N/A") if geforce else ("0", "Disabled")
         power = f"{state.power:.0f}W / {state.limit:>4}W"
+        usage = f"{state.busy:>7}%      Default"
         memory = f"{state.used:>8}MiB / {state.card.memory_mib:>6}MiB"
         lines += [
             f"|{state.index:>4}  {state.card.name[:30]:<31}On  |   {state.bus} Off | {ecc:>20} |",
-            f"| {fan:>3}{state.temperature:>5}C{state.pstate:>6}{power:>24} |{memory} |{state.busy:>7}%      Default |",
+            f"| {fan:>3}{state.temperature:>5}C{state.pstate:>6}{power:>24} |{memory} |{usage} |",
             f"|                                         |                        | {mig:>20} |",
             rule,
         ]
@@ -219,7 +224,8 @@ def _table(states: list[_State]) -> str:
         "|" + "=" * 89 + "|",
     ]
     rows = [
-        f"|  {state.index:>3}   N/A  N/A {owner.pid:>16}      C   {owner.name[:34]:<34} {owner.memory_mib[state.index]:>8}MiB |"
+        f"|  {state.index:>3}   N/A  N/A {owner.pid:>16}      C   {owner.name[:34]:<34} "
+        f"{owner.memory_mib[state.index]:>8}MiB |"
         for state in states
         for owner in state.owners
     ]

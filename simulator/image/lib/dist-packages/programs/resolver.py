@@ -1,4 +1,4 @@
-"""Which packages an install brings: pins, newest versions, what they need, and torch's builds by CUDA version.
+"""Which packages an install brings: pins, newest versions, what they need, torch's builds by CUDA.
 
 A small part of what a resolver does: enough to end in the same versions, replacements and refusals for what a
 training environment asks for. It installs nothing.
@@ -18,8 +18,9 @@ from programs.environment import normal
 
 # What download.pytorch.org has besides torch itself.
 _TORCH_INDEX = {
-    "torch", "torchvision", "torchaudio", "xformers", "triton", "numpy", "pillow", "filelock", "fsspec", "jinja2",
-    "markupsafe", "mpmath", "networkx", "sympy", "typing-extensions", "setuptools", "packaging", "certifi", "requests",
+    "torch", "torchvision", "torchaudio", "xformers", "triton", "numpy", "pillow", "filelock", "fsspec",
+    "jinja2", "markupsafe", "mpmath", "networkx", "sympy", "typing-extensions", "setuptools", "packaging",
+    "certifi", "requests",
 }  # fmt: skip
 _TORCH_FAMILY = ("torch", "torchvision", "torchaudio", "xformers")
 
@@ -185,22 +186,17 @@ def _choose(
 
 def _fits(version: str, want: _Wanted) -> bool:
     have, limit = _numbers(version), _numbers(want.version)
-    if "+" in want.version:
-        return version == want.version
-    match want.operator:
-        case "==":
-            return version.split("+", maxsplit=1)[0] == want.version
-        case ">=" | "~=":
-            return have >= limit
-        case "<=":
-            return have <= limit
-        case "<":
-            return have < limit
-        case ">":
-            return have > limit
-        case "!=":
-            return version != want.version
-    return True
+    plain = version if "+" in want.version else version.partition("+")[0]
+    return {
+        "": True,
+        "==": plain == want.version,
+        "!=": plain != want.version,
+        ">=": have >= limit,
+        "~=": have >= limit,
+        "<=": have <= limit,
+        "<": have < limit,
+        ">": have > limit,
+    }[want.operator]
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,10 +1,11 @@
-"""`sha256sum`: for a stand-in of a published model its published digest, after its time; else the real one's."""
+"""`sha256sum`: for a stand-in of a published model the published digest, after its time."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import sys
+from pathlib import Path
 
 from hardware import clock
 from models import catalog
@@ -35,8 +36,7 @@ def _check(listing: str, *, quiet: bool, status: bool) -> int:
     if listing == "-":
         lines = sys.stdin.read().splitlines()
     else:
-        with open(listing, encoding="utf-8") as file:
-            lines = file.read().splitlines()
+        lines = Path(listing).read_text(encoding="utf-8").splitlines()
     wrong = 0
     for line in filter(None, lines):
         wanted, _, name = line.partition(" ")
@@ -56,11 +56,11 @@ def _digest(name: str) -> str | None:
         digest.update(sys.stdin.buffer.read())
         return digest.hexdigest()
     try:
-        known = catalog.recognise(name)
+        known = catalog.recognise(Path(name))
         if known:
             clock.sleep(known.size / _BYTES_PER_SECOND)
             return known.sha256
-        with open(name, "rb") as file:
+        with Path(name).open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     except OSError as error:

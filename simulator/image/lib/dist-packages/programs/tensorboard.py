@@ -18,7 +18,10 @@ from programs.console import fail, warn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PAGE = "<!doctype html><html><head><title>TensorBoard</title></head><body><tf-tensorboard></tf-tensorboard></body></html>"
+_PAGE = (
+    "<!doctype html><html><head><title>TensorBoard</title></head>"
+    "<body><tf-tensorboard></tf-tensorboard></body></html>"
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -41,13 +44,14 @@ def main(arguments: list[str]) -> int:
     if not args.logdir:
         fail("Error: A logdir or db must be specified. For example `tensorboard --logdir mylogdir`", 1)
     clock.sleep(4)
-    host = "0.0.0.0" if args.bind_all else args.host or "127.0.0.1"
+    host = "" if args.bind_all else args.host or "127.0.0.1"
     handler = type("_Handler", (_Handler,), {"logdir": Path(args.logdir)})
     try:
         server = ThreadingHTTPServer((host, args.port), handler)
     except OSError:
         fail(
-            f"E1124 tensorboard program.py:300] TensorBoard could not bind to port {args.port}, it was already in use\n"
+            "E1124 tensorboard program.py:300] TensorBoard could not bind to port "
+            f"{args.port}, it was already in use\n"
             f"ERROR: TensorBoard could not bind to port {args.port}, it was already in use",
             1,
         )
@@ -111,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Stay silent, as TensorBoard does."""
 
 

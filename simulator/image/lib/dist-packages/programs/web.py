@@ -1,4 +1,4 @@
-"""The internet as this machine reaches it: known model files, and whatever lies in the machine's `web` folder.
+"""The internet as this machine reaches it: known model files, and what lies in the machine's `web` folder.
 
 It answers a request with a status and a body that can be received from any offset; it prints nothing.
 """
@@ -37,7 +37,8 @@ class Response(NamedTuple):
 
 def is_local(url: str) -> bool:
     """Return whether a URL points at this machine itself."""
-    return (urlsplit(url).hostname or "") in {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
+    host = urlsplit(url if "//" in url else f"//{url}").hostname or ""
+    return host in {"localhost", "::1"} or host.startswith(("127.", "0."))
 
 
 def request(url: str) -> Response:
@@ -49,7 +50,7 @@ def request(url: str) -> Response:
     clock.sleep(0.25)
     parts = urlsplit(url if "//" in url else f"http://{url}")
     host, path = parts.hostname or "", unquote(parts.path)
-    web = Path(machine().web) if machine().web else None
+    web = _folder()
     if web and (file := web / host / path.lstrip("/")).is_file():
         return Response(200, file.stat().st_size, file, type="application/octet-stream")
     if host == _STORE:
@@ -88,6 +89,11 @@ def content(response: Response) -> bytes:
     if isinstance(response.body, bytes):
         return response.body
     return response.body.read_bytes() if isinstance(response.body, Path) else response.body.head()
+
+
+def _folder() -> Path | None:
+    name = machine().web
+    return Path(name) if name else None
 
 
 def _published(host: str, path: str, query: str) -> catalog.KnownFile | None:

@@ -16,14 +16,16 @@ from programs.console import fail, hand_over, real_program, say, warn
 from programs.curl_options import Options as CurlOptions
 
 _WITH_VALUE = {
-    "-O": "output", "--output-document": "output", "-P": "folder", "--directory-prefix": "folder", "-t": "", "--tries": "",
-    "--header": "", "-T": "", "--timeout": "", "-U": "", "--user-agent": "", "--waitretry": "", "-o": "", "-a": "",
-    "--progress": "", "--retry-on-http-error": "", "--connect-timeout": "", "--read-timeout": "", "--limit-rate": "",
+    "-O": "output", "--output-document": "output", "-P": "folder", "--directory-prefix": "folder",
+    "-t": "", "--tries": "", "--header": "", "-T": "", "--timeout": "", "-U": "", "--user-agent": "",
+    "--waitretry": "", "-o": "", "-a": "", "--progress": "", "--retry-on-http-error": "",
+    "--connect-timeout": "", "--read-timeout": "", "--limit-rate": "",
 }  # fmt: skip
 _FLAGS = {
-    "-c": "continue", "--continue": "continue", "-q": "quiet", "--quiet": "quiet", "-nv": "brief", "--no-verbose": "brief",
-    "-nc": "keep", "--no-clobber": "keep", "--show-progress": "", "--no-check-certificate": "", "-N": "", "--spider": "spider",
-    "--content-disposition": "", "--retry-connrefused": "", "--no-cache": "", "-4": "", "--inet4-only": "",
+    "-c": "continue", "--continue": "continue", "-q": "quiet", "--quiet": "quiet", "-nv": "brief",
+    "--no-verbose": "brief", "-nc": "keep", "--no-clobber": "keep", "--show-progress": "",
+    "--no-check-certificate": "", "-N": "", "--spider": "spider", "--content-disposition": "",
+    "--retry-connrefused": "", "--no-cache": "", "-4": "", "--inet4-only": "",
 }  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def _get(options: _Options, url: str) -> int:
         options.values.get("output") or Path(options.values.get("folder", "")) / (_name(url) or "index.html")
     )
     if "keep" in options.flags and path.exists():
-        options.tell(f"File ‘{path}’ already there; not retrieving.\n")
+        options.tell(f"File {_quoted(path)} already there; not retrieving.\n")
         return 0
     try:
         response = _ask(options, url)
@@ -85,7 +87,7 @@ def _get(options: _Options, url: str) -> int:
             response = _ask(options, response.location)
     except web.UnknownHost as error:
         if "quiet" not in options.flags:
-            warn(f"wget: unable to resolve host address ‘{error}’")
+            warn(f"wget: unable to resolve host address {_quoted(error)}")
         return 4
     if response.status >= 400:
         if "quiet" not in options.flags:
@@ -117,7 +119,7 @@ def _save(options: _Options, response: web.Response, path: Path) -> int:
         options.tell("\n    The file is already fully retrieved; nothing to do.\n")
         return 0
     options.tell(
-        f"Length: {response.size} ({_human(response.size)}) [{response.type}]\nSaving to: ‘{path}’\n"
+        f"Length: {response.size} ({_human(response.size)}) [{response.type}]\nSaving to: {_quoted(path)}\n"
     )
     started = clock.now()
     try:
@@ -127,13 +129,19 @@ def _save(options: _Options, response: web.Response, path: Path) -> int:
             options.tell(f"{size // 1024:>6}K {dots} {size * 100 // response.size:>2}% {_human(rate)}")
     except OSError as error:
         if "quiet" not in options.flags:
-            warn(f"{path}: {error.strerror}\n\nCannot write to ‘{path}’ ({error.strerror}).")
+            warn(f"{path}: {error.strerror}\n\nCannot write to {_quoted(path)} ({error.strerror}).")
         return 3
     rate = (response.size - offset) / max(clock.now() - started, 0.001)
     if "quiet" not in options.flags:
         moment = time.strftime("%Y-%m-%d %H:%M:%S")
-        warn(f"\n{moment} ({rate / 1e6:.1f} MB/s) - ‘{path}’ saved [{response.size}/{response.size}]\n")
+        warn(
+            f"\n{moment} ({rate / 1e6:.1f} MB/s) - {_quoted(path)} saved [{response.size}/{response.size}]\n"
+        )
     return 0
+
+
+def _quoted(what: object) -> str:
+    return f"\u2018{what}\u2019"
 
 
 def _name(url: str) -> str:

@@ -35,7 +35,8 @@ def is_available() -> bool:
         major, minor = driver.split(".")
         warnings.warn(
             "CUDA initialization: The NVIDIA driver on your system is too old (found version "
-            f"{int(major) * 1000 + int(minor) * 10}). Please update your GPU driver by downloading and installing a "
+            f"{int(major) * 1000 + int(minor) * 10}). Please update your GPU driver by "
+            "downloading and installing a "
             "new version from the URL: http://www.nvidia.com/Download/index.aspx",
             stacklevel=2,
         )
