@@ -42,6 +42,16 @@ def check(
 
 
 @app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="weight: the program's own cost; fleet: 1, 10, 50 machines.")],
+) -> None:
+    """Measure, and print ratios against a baseline of the same run."""
+    from importlib import import_module
+
+    import_module(f"bench.{name}").main(ROOT)
+
+
+@app.command()
 def simulator(
     port: Annotated[int, typer.Option(help="TCP port; 0 picks a free one.")] = 0,
     scale: Annotated[float, typer.Option(help="Virtual seconds per second.")] = 60.0,
