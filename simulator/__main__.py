@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from simulator.server import Simulator
+from simulator.store import WorldInUseError
 
 
 def main() -> None:
@@ -27,14 +28,11 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    with Simulator(
-        port=options.port,
-        scale=options.scale,
-        seed=options.seed,
-        data=options.data,
-        calm=options.calm,
-        rate_limits=options.rate_limits,
-    ) as simulator:
+    try:
+        simulator = Simulator(**vars(options))
+    except (OSError, WorldInUseError) as error:
+        parser.exit(1, f"simulator: {error}\n")
+    with simulator:
         print(f"VAST_URL={simulator.url}", flush=True)  # noqa: T201 - the settings to use
         print(f"VAST_API_KEY={simulator.api_key}", flush=True)  # noqa: T201 - the settings to use
         stopping.wait()

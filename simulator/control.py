@@ -211,9 +211,15 @@ def control_routes(control: Control) -> list[Route]:
     return [Route(f"/_sim/{path}", _respond(order), methods=[method]) for method, path, order in table]
 
 
+def _is_local(request: Request) -> bool:
+    """Return whether this machine asks, and not a web page that a browser on it shows."""
+    is_near = request.client is not None and ip_address(request.client.host).is_loopback
+    return is_near and request.url.hostname in ("127.0.0.1", "localhost", "::1")
+
+
 def _respond(order: Callable[[int, Body], Any]) -> Any:
     async def respond(request: Request) -> Response:
-        if request.client is None or not ip_address(request.client.host).is_loopback:
+        if not _is_local(request):
             return JSONResponse({"msg": "The control plane answers this machine only."}, 403)
         raw = await request.body()
         try:

@@ -128,15 +128,11 @@ class Ledger:
             return at
         return math.floor(at) + -(-credit * HOUR // burn) if burn else math.inf
 
-    def segments(self, at: float, contract: int | None = None) -> list[dict[str, Any]]:
+    def segments(self, at: float) -> list[dict[str, Any]]:
         """Return all segments as of `at`, oldest first; amounts in nano-dollars."""
         self.checkpoint(at)
         names = ("contract", "kind", "start", "stop", "rate", "quantity", "amount", "open")
-        rows = self._db.execute(
-            f"SELECT {', '.join(names)} FROM ledger"  # noqa: S608 - column names from above
-            " WHERE ? IS NULL OR contract = ? ORDER BY start, id",
-            (contract, contract),
-        )
+        rows = self._db.execute(f"SELECT {', '.join(names)} FROM ledger ORDER BY start, id")  # noqa: S608 - names from above
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def deposits(self) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from simulator.ledger import NANO, TRAFFIC
+from simulator.volumes import KIND as VOLUME
 
 if TYPE_CHECKING:
     from simulator.contracts import Contract
@@ -17,8 +18,14 @@ def ledger_report(world: World) -> dict[str, Any]:
     Dollars are exact decimal fractions of the ledger's nano-dollars.
     """
     now = world.settle()
-    contracts = [_contract(world, contract, now) for contract in world.contracts.every()]
     segments = world.ledger.segments(now)
+    by_contract: dict[int, list[dict[str, Any]]] = {}
+    for segment in segments:
+        by_contract.setdefault(segment["contract"], []).append(segment)
+    contracts = [
+        _contract(world, contract, by_contract.get(contract.id, []), now)
+        for contract in world.contracts.every()
+    ]
     total = sum(segment["amount"] for segment in segments)
     return {
         "now": now,
@@ -28,14 +35,15 @@ def ledger_report(world: World) -> dict[str, Any]:
         "gpu": _sum(segments, "gpu"),
         "disk": _sum(segments, "disk"),
         "traffic": _sum(segments, *TRAFFIC),
+        "volumes": _sum(segments, VOLUME),
         "credit": world.ledger.credit(now) / NANO,
         "billing_now": sum(contract["billing_now"] for contract in contracts),
         "gpu_billing_now": sum(contract["gpu_billing_now"] for contract in contracts),
+        "volumes_billing_now": len(world.volumes.every()),
     }
 
 
-def _contract(world: World, contract: Contract, now: float) -> dict[str, Any]:
-    segments = world.ledger.segments(now, contract.id)
+def _contract(world: World, contract: Contract, segments: list[dict[str, Any]], now: float) -> dict[str, Any]:
     return {
         "id": contract.id,
         "label": contract.label,

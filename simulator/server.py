@@ -96,9 +96,11 @@ class Simulator:
         try:
             asyncio.run(self._serve())
         except BaseException as error:
-            logging.getLogger(__name__).exception("the simulator stopped")
+            if self._ready.is_set():
+                logging.getLogger(__name__).exception("the simulator stopped")
             self._problem = error
         finally:
+            self._socket.close()
             self._ready.set()
 
     async def _serve(self) -> None:

@@ -6,6 +6,7 @@ has real columns, because people query it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,6 @@ CREATE TABLE IF NOT EXISTS ledger (
     quantity INTEGER NOT NULL,   -- seconds, or bytes for bwd and bwu
     amount INTEGER NOT NULL,     -- nano-dollars
     open INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS ledger_contract ON ledger (contract);
 CREATE TABLE IF NOT EXISTS credit (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, amount INTEGER NOT NULL, note TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS status (
@@ -37,11 +37,25 @@ CREATE INDEX IF NOT EXISTS status_contract ON status (contract);
 """
 
 
+class WorldInUseError(Exception):
+    """Another simulator has the folder."""
+
+
 class Store:
     """One SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file at `path`."""
+        """Open or create the file at `path`.
+
+        Raises:
+            WorldInUseError: another simulator has it open.
+        """
+        self._lock = path.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"{path.parent} belongs to a simulator that is running: stop it or take another folder"
+            raise WorldInUseError(text) from None
         self.db = sqlite3.connect(path, isolation_level=None)
         self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
         self.db.executescript(SCHEMA)
@@ -49,6 +63,7 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self.db.close()
+        self._lock.close()
 
     def setting(self, name: str, default: Any = None) -> Any:
         """Return a stored value."""

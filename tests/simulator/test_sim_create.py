@@ -34,7 +34,8 @@ def test_after_destroy_the_machine_is_offered_under_a_new_id(api: Client):
     number = api.rent(offer["id"])
     api.ok("DELETE", f"/api/v0/instances/{number}/", {})
     again = api.search(machine_id={"eq": offer["machine_id"]}, num_gpus={"eq": offer["num_gpus"]})
-    assert again and offer["id"] not in {found["id"] for found in again}
+    assert again
+    assert offer["id"] not in {found["id"] for found in again}
 
 
 def test_an_offer_that_was_taken_is_410_unless_a_stopped_contract_is_accepted(api: Client):

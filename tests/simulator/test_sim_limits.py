@@ -26,8 +26,7 @@ def test_calls_are_spaced_by_the_interval_and_a_penalty_outlasts_it(monkeypatch:
         now[0] = at
         try:
             limiter.check("create", who, limit)
-        except RateLimited as refusal:
-            assert refusal.threshold == 4.5
+        except RateLimited:
             return False
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ def test_every_condition_has_to_hold(row: Any, low: int, high: int, flag: bool):
 def test_sorting_is_by_each_key_in_turn_with_nulls_last(table: list[Any], order: list[tuple[str, str]]):
     result = sort_rows(table, order)
     assert sorted(map(repr, result)) == sorted(map(repr, table))
-    for before, after in zip(result, result[1:], strict=False):
+    for before, after in pairwise(result):
         for name, direction in order:
             left, right = before[name], after[name]
             if left is None or right is None:
