@@ -20,6 +20,7 @@ from simulator.machine import environment, image
 from simulator.machine.filesystem import ADDRESS, Files
 from simulator.machine.ports import PublicPort, relay, reserve
 from simulator.machine.sandbox import Isolation, Sandbox, SandboxError
+from simulator.machine.session import Account
 from simulator.machine.spec import Traffic
 from simulator.machine.sshd import Sshd
 
@@ -227,7 +228,7 @@ class Machine:
 
     def _make_sshd(self, sandbox: Sandbox) -> Sshd:
         home = Path(self._files.seen_path("/root"))
-        return Sshd(sandbox, self._host_key, home, self._session_environment)
+        return Sshd(Account(sandbox, home, self._session_environment), self._host_key)
 
     def _session_environment(self) -> dict[str, str]:
         self._write_facts()

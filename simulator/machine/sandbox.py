@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from simulator.machine.namespaces import Container
 
 MESSAGE_LIMIT = 2**19
+CHUNK = 2**18
 
 
 class Isolation(enum.Enum):
@@ -52,12 +53,30 @@ class Program:
     stderr: int | None
     _reply: socket.socket
 
+    def __post_init__(self) -> None:
+        for stream in (self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                os.set_blocking(stream, False)
+
     async def wait(self) -> int:
         """Return the exit code, or minus the number of the signal that ended it."""
         answer = await asyncio.get_running_loop().sock_recv(self._reply, 1024)
         self._reply.close()
         outcome = json.loads(answer or b'{"signal": 9}')
         return int(outcome["exit"]) if "exit" in outcome else -int(outcome["signal"])
+
+    async def read(self, stream: int) -> bytes:
+        """Return what the program has written to `stdout` or `stderr`; nothing at its end.
+
+        Raises:
+            OSError: the terminal has been hung up.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return os.read(stream, CHUNK)
+            except BlockingIOError:
+                await _until(loop.add_reader, loop.remove_reader, stream)
 
     async def write(self, data: bytes) -> None:
         """Write all of `data` to standard input.
@@ -73,10 +92,10 @@ class Program:
             except BlockingIOError:
                 await _until(loop.add_writer, loop.remove_writer, self.stdin)
 
-    def close_stdin(self) -> None:
-        """Let the program read an end of file."""
-        if self.stdin >= 0:
-            os.close(self.stdin)
+    def close(self, stream: int) -> None:
+        """Close this end of a stream."""
+        os.close(stream)
+        if stream == self.stdin:
             self.stdin = -1
 
     def resize(self, rows: int, columns: int) -> None:
@@ -152,7 +171,6 @@ class Sandbox:
         if terminal:
             reply = _ask(self._control, {"argv": argv, "env": env, "cwd": cwd})
             master = await _receive_fd(reply)
-            os.set_blocking(master, False)
             return Program(master, os.dup(master), None, reply)
         stdin, to_stdin = os.pipe()
         from_stdout, stdout = os.pipe()
@@ -166,7 +184,6 @@ class Sandbox:
         finally:
             for fd in (stdin, stdout, stderr):
                 os.close(fd)
-        os.set_blocking(to_stdin, False)
         return Program(to_stdin, from_stdout, from_stderr, reply)
 
     def spawn(self, argv: list[str], env: dict[str, str], cwd: str, *streams: int) -> socket.socket:

@@ -27,7 +27,7 @@ def yard(tmp_path: Path, customer_key: Path) -> Iterator[Yard]:
     for machine in yard.rented:
         machine.destroy()
     loop.close()
-    assert not loop.errors, "the event loop had to report errors"
+    assert loop.errors == []
 
 
 @pytest.fixture(params=list(Isolation), ids=lambda isolation: isolation.value.replace(" ", "-"))
