@@ -17,6 +17,7 @@ from simulator.specs import machine_spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from simulator.admission import Admission
     from simulator.contracts import Contract, Contracts
     from simulator.hosts import Hosts
     from simulator.ledger import Ledger
@@ -41,11 +42,13 @@ class Lifecycle:
         market: Market,
         ledger: Ledger,
         contracts: Contracts,
+        admission: Admission,
         hosts: Hosts,
         settle: Callable[[], float],
     ) -> None:
         """Work on these; `settle` brings the world up to the present and returns its time."""
-        self._market, self._ledger, self._contracts, self._hosts = market, ledger, contracts, hosts
+        self._market, self._ledger, self._contracts = market, ledger, contracts
+        self._admission, self._hosts = admission, hosts
         self._settle = settle
 
     # What the account asks for
@@ -54,10 +57,12 @@ class Lifecycle:
         """Start the life of a new contract."""
         contract.proxy_port = self._hosts.prepare(machine_spec(contract)).proxy_port
         self._contracts.record(contract, at)
-        if contract.intended == "running" and self.can_run(contract, at):
+        if contract.intended == "running" and not self._admission.obstacle(contract, at):
             self._change(contract, at, cur_state="running", phase="create", due=at + PROVISION)
         elif contract.intended == "running":
-            self._change(contract, at, actual=_halted(contract), status_msg=self._why(contract, at))
+            self._change(
+                contract, at, actual=_halted(contract), status_msg=self._admission.obstacle(contract, at)
+            )
         else:
             self._change(contract, at, next_state="stopped", phase="halt", due=at + PROVISION)
 
@@ -126,7 +131,7 @@ class Lifecycle:
             self._online(contract, at) if up else self._offline(contract, at)
         if contract.offline:
             return
-        if contract.cur_state == "running" and not self.can_run(contract, at):
+        if contract.cur_state == "running" and self._admission.obstacle(contract, at):
             self._preempt(contract, at)
         self._schedule(contract, at)
         if at - contract.keys_written >= KEYS_REWRITTEN_EVERY:
@@ -163,49 +168,11 @@ class Lifecycle:
         self._ledger.count(contract.id, "bwd", at, nano(contract.offer["inet_down_cost"]), down)
         self._ledger.count(contract.id, "bwu", at, nano(contract.offer["inet_up_cost"]), up)
 
-    # Rules
-
-    def can_run(self, contract: Contract, at: float) -> bool:
-        """Return whether the contract may hold its GPUs at `at`."""
-        return not self._why(contract, at)
-
-    def _why(self, contract: Contract, at: float) -> str:
-        """Return what keeps the contract from running, or nothing."""
-        offer = self._market.offers[contract.offer_index]
-        if self._ledger.credit(at) <= 0:
-            return "Stopped: no credit left."
-        if at >= contract.end_date:
-            return "Stopped: the contract has reached its end date."
-        if contract.bid is not None and contract.bid < self.winning_bid(contract, at):
-            return "Stopped: outbid."
-        others = self._slots_held_by_others(contract)
-        if not others.isdisjoint(offer.gpus):
-            return "Waiting: the GPUs are rented."
-        is_running_on_demand = contract.bid is None and contract.cur_state == "running"
-        if not is_running_on_demand and self._market.taken_by_others(offer, at):
-            return "Waiting: the GPUs are rented."
-        return ""
-
-    def winning_bid(self, contract: Contract, at: float) -> float:
-        """Return the $/h below which the contract's bid loses."""
-        offer = self._market.offers[contract.offer_index]
-        return max(self._market.min_bid(offer, at), contract.outbid_floor)
-
-    def _slots_held_by_others(self, contract: Contract) -> set[int]:
-        return {
-            slot
-            for other in self._contracts.live()
-            if other.machine_id == contract.machine_id
-            and other.id != contract.id
-            and other.cur_state == "running"
-            for slot in self._market.offers[other.offer_index].gpus
-        }
-
     # Transitions
 
     def _schedule(self, contract: Contract, at: float) -> None:
         waits = contract.intended == "running" and contract.cur_state == "stopped"
-        if waits and not contract.offline and self.can_run(contract, at):
+        if waits and not contract.offline and not self._admission.obstacle(contract, at):
             if contract.phase == "halt":
                 self.step(contract, at)
             self._change(contract, at, cur_state="running", next_state="running")
@@ -256,7 +223,7 @@ class Lifecycle:
         )  # fmt: skip
 
     def _preempt(self, contract: Contract, at: float) -> None:
-        why = self._why(contract, at)
+        why = self._admission.obstacle(contract, at)
         self._halt(contract, at, _halted(contract))
         self._change(contract, at, cur_state="stopped", next_state="stopped", status_msg=why)
 

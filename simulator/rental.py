@@ -97,7 +97,7 @@ def rent(world: World, offer_id: int, request: Request, now: float) -> Contract:
         ssh_keys=world.account.ssh_keys(),
         faults=world.faults_of(offer.machine.machine_id),
     )
-    available = market.is_free(offer, now) and world.lifecycle.can_run(contract, now)
+    available = market.is_free(offer, now) and not world.admission.obstacle(contract, now)
     if request.cancel_unavail and request.target_state == "running" and not available:
         text = f"error 410/3907: no_such_ask Instance type {offer_id} is no longer available."
         raise APIError(410, "no_such_ask", text, ask_id=offer_id)

@@ -31,7 +31,6 @@ ALIASES = {
     "cpu_ram_GB": "cpu_ram",
     "ubuntu_version": "os_version",
     "driver_version": "driver_vers",
-    "cuda_vers": "cuda_max_good",
     "target_reliability": "expected_reliability",
 }
 

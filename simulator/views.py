@@ -59,7 +59,7 @@ def instance_view(world: World, contract: Contract, now: float) -> dict[str, Any
         "direct_port_end": max(public, default=-1),
         "machine_dir_ssh_port": 41022,
         "is_bid": contract.bid is not None,
-        "min_bid": world.lifecycle.winning_bid(contract, now),
+        "min_bid": world.admission.winning_bid(contract, now),
         "dph_base": round(contract.dph_base, 6),
         "dph_total": total,
         "search": price_split(contract.dph_base, disk),

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from simulator.account import Account
+from simulator.admission import Admission
 from simulator.auth import Keys
 from simulator.clock import Clock
 from simulator.contracts import Contract, Contracts
@@ -57,7 +58,10 @@ class World:
         self.hosts = Hosts(make_host, self.clock, data / "machines")
         self.volumes = Volumes(self.store, self.ledger)
         self.results = Results()
-        self.lifecycle = Lifecycle(self.market, self.ledger, self.contracts, self.hosts, self.settle)
+        self.admission = Admission(self.market, self.ledger, self.contracts)
+        self.lifecycle = Lifecycle(
+            self.market, self.ledger, self.contracts, self.admission, self.hosts, self.settle
+        )
         self.machine_faults: dict[int, str | None] = {
             int(number): fault for number, fault in self.store.setting("machine faults", {}).items()
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator.errors import APIError, no_such_instance
@@ -31,8 +31,7 @@ class Call:
     query: dict[str, str]
     body: Any
     base_url: str
-    now: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
+    now: float
 
     def fields(self) -> dict[str, Any]:
         """Return the body as an object.

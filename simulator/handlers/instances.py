@@ -99,7 +99,7 @@ def change_bid(world: World, call: Call) -> dict[str, Any]:
         raise invalid_args("The instance is on demand; it has no bid.")
     price = number(call.fields(), "price")
     if price is None:
-        price = round(world.lifecycle.winning_bid(contract, call.now) * 1.02, 4)
+        price = round(world.admission.winning_bid(contract, call.now) * 1.02, 4)
     highest = 32.0 * contract.offer["num_gpus"]
     if not 0.001 <= price <= highest:
         raise invalid_args(f"price: {price:g} is not within 0.001 and {highest:g} $/h.")
