@@ -1,4 +1,4 @@
-"""Draws docs/demo.svg: `./fragua demo | .venv/bin/python docs/record.py`, with the words as they were printed."""
+"""Draws docs/demo.svg from what the demo prints: `./fragua demo | .venv/bin/python docs/record.py`."""
 
 from __future__ import annotations
 
