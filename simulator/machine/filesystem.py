@@ -164,7 +164,8 @@ class Files:
             f"home = {home}\ninclude-system-site-packages = false\n"
             f"version = {sys.version_info.major}.{sys.version_info.minor}\n"
         )
-        (packages / "image.pth").write_text(self.seen_path("/opt/simulated/packages") + "\n")
+        shared = ("/opt/simulated/packages", "/opt/simulated/image/lib/dist-packages")
+        (packages / "image.pth").write_text("".join(f"{self.seen_path(path)}\n" for path in shared))
         for name, target in (
             (PYTHON, f"{home}/{PYTHON}"),
             ("python3", PYTHON),

@@ -81,7 +81,11 @@ class PublicPort:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            accepted, _ = await loop.sock_accept(self._listener)
+            try:
+                accepted, _ = await loop.sock_accept(self._listener)
+            except OSError:  # the client has left again, or there are no descriptors just now
+                await asyncio.sleep(0.05)
+                continue
             counted = CountedSocket(fileno=accepted.detach())
             counted.setblocking(False)
             counted.traffic = self._traffic
