@@ -56,6 +56,7 @@ class Ledger:
         """Read what the store has."""
         self._db = store.db
         self._open: dict[tuple[int, str], Segment] = {}
+        self._known: tuple[int, int] | None = None  # second and what was spent by then
         for row in self._db.execute(
             "SELECT id, contract, kind, start, rate, quantity FROM ledger WHERE open = 1"
         ):
@@ -79,6 +80,7 @@ class Ledger:
             if current.rate == rate:
                 return
             self.close(contract, kind, at)
+        self._known = None
         start = math.floor(at)
         cursor = self._db.execute(
             "INSERT INTO ledger (contract, kind, start, stop, rate, quantity, amount, open)"
@@ -92,6 +94,7 @@ class Ledger:
         segment = self._open.pop((contract, kind), None)
         if segment is None:
             return
+        self._known = None
         segment.stop = math.floor(at)
         self._write(segment, segment.stop, still_open=False)
         self._closed += segment.amount(segment.stop)
@@ -105,6 +108,7 @@ class Ledger:
         if size:
             self.open(contract, kind, at, rate)
             self._open[contract, kind].quantity += size
+            self._known = None
 
     def checkpoint(self, at: float) -> None:
         """Write down how far the open segments have come, so that a kill loses nothing."""
@@ -114,7 +118,10 @@ class Ledger:
     def spent(self, at: float) -> int:
         """Return nano-dollars spent up to `at`."""
         now = math.floor(at)
-        return self._closed + sum(segment.amount(now) for segment in self._open.values())
+        if self._known is None or self._known[0] != now:
+            running = sum(segment.amount(now) for segment in self._open.values())
+            self._known = now, self._closed + running
+        return self._known[1]
 
     def credit(self, at: float) -> int:
         """Return nano-dollars left at `at`; may be negative."""
