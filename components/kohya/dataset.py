@@ -39,7 +39,9 @@ def inspect(dataset: Dataset, folder: Path) -> Images:
     """
     if not folder.is_dir():
         raise SpecError(f"dataset.path: no folder {folder}; it is relative to the folder of Pulumi.yaml")
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    images = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
     if not images:
         inside = sorted({path.parent.name for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES})
         hint = f"; images are in its subfolders {', '.join(inside)}: name one of them" if inside else ""

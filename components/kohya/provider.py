@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
-
-from components.errors import RemoteError
-from components.kohya import training
-from components.remote.job import Job
-from components.remote.shell import Login, connect
-from components.say import say
 
 
 class TrainingRunProvider(ResourceProvider):
@@ -27,13 +20,9 @@ class TrainingRunProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Wait for the preparations, start the training and wait for its first step."""
-        with connect(Login.of(props["login"])) as shell:
-            jobs = [Job(name, script) for name, script in props["preparations"].items()]
-            training.prepare(shell, jobs, props["limit"], say)
-            training.start(shell, props["script"])
-            follower = training.first_step(shell, props["limit"], say)
-        say(f"training {props['run']}: {follower.progress}")
-        return CreateResult(props["run"], {**props, "steps": follower.progress.total})
+        from components.kohya.training import begin  # noqa: PLC0415 - a preview needs no SSH
+
+        return CreateResult(props["run"], {**props, "steps": begin(props).total})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Take over a new address; the training itself is the same."""
@@ -41,5 +30,6 @@ class TrainingRunProvider(ResourceProvider):
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Stop the training where the machine can be reached; where not, nothing is left to stop."""
-        with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
-            training.stop(shell)
+        from components.kohya.training import end  # noqa: PLC0415 - a preview needs no SSH
+
+        end(props)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
-from components.errors import TrainingFailed, Unreachable
+from components.errors import RemoteError, TrainingFailed, Unreachable
 from components.kohya.progress import Progress
 from components.remote.job import (
     WORKSPACE,
@@ -22,6 +23,8 @@ from components.remote.job import (
     status_script,
     stop_script,
 )
+from components.remote.shell import Login, connect
+from components.say import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,23 @@ _POLL: Final = 1.0
 _TAIL_BYTES: Final = 3000
 _STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
 _PIECE: Final = 262144
+
+
+def begin(props: dict[str, Any]) -> Progress:
+    """Wait for the preparations, start the training of a resource and wait for its first step."""
+    with connect(Login.of(props["login"])) as shell:
+        jobs = [Job(name, script) for name, script in props["preparations"].items()]
+        prepare(shell, jobs, props["limit"], say)
+        start(shell, props["script"])
+        progress = first_step(shell, props["limit"], say).progress
+    say(f"training {props['run']}: {progress}")
+    return progress
+
+
+def end(props: dict[str, Any]) -> None:
+    """Stop the training of a resource where its machine can be reached; where not, nothing is left."""
+    with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
+        stop(shell)
 
 
 def prepare(shell: Shell, jobs: list[Job], limit: float, say: Callable[[str], None]) -> None:

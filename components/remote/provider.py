@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
-
-from components.errors import TransferFailed
-from components.remote.manifest import scan
-from components.remote.shell import Login, connect
-from components.remote.transfer import send
-from components.say import say
 
 
 class FolderProvider(ResourceProvider):
@@ -26,26 +19,12 @@ class FolderProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Send the folder."""
-        return CreateResult(f"{int(props['machine'])}/{props['folder']}", _sent(props))
+        from components.remote.upload import upload  # noqa: PLC0415 - a preview needs no SSH
+
+        return CreateResult(f"{int(props['machine'])}/{props['folder']}", upload(props))
 
     def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Send what changed, remove what is gone."""
-        return UpdateResult(_sent(news))
+        from components.remote.upload import upload  # noqa: PLC0415 - a preview needs no SSH
 
-
-def _sent(props: dict[str, Any]) -> dict[str, Any]:
-    source, folder = Path(props["source"]), props["folder"]
-    manifest = scan(source)
-    if manifest.digest != props["digest"]:
-        raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
-
-    def tell(done: int, total: int, rate: float) -> None:
-        share, left = 100 * done // max(total, 1), (total - done) / max(rate, 1)
-        mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
-        say(f"{folder}: sent {mb} ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left")
-
-    with connect(Login.of(props["login"])) as shell:
-        sent = send(shell, source, manifest, folder, tell)
-    mb = f"{manifest.size / 1e6:.1f} MB"
-    say(f"{folder}: holds {len(manifest.files)} files, {mb}; {sent / 1e6:.1f} MB had to be sent")
-    return props
+        return UpdateResult(upload(news))

@@ -5,8 +5,9 @@ Every problem is one line that names file, line and field, and the nearest right
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_args
 
 import yaml
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -16,7 +17,6 @@ from components.spec.infer import InferJob
 from components.spec.train import TrainJob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 Job: TypeAlias = TrainJob | InferJob
@@ -25,6 +25,16 @@ _KINDS: dict[str, type[BaseModel]] = {"train": TrainJob, "infer": InferJob}
 
 _Path: TypeAlias = tuple[str | int, ...]
 _Places: TypeAlias = dict[_Path, str]
+
+_WORDS: Final = {
+    "missing": "required, but missing",
+    "model_type": "must be a mapping of keys to values",
+    "dict_type": "must be a mapping of keys to values",
+    "tuple_type": "must be a list, such as [one, two]",
+    "too_short": "must not be empty",
+    "string_type": "must be text; put it in quotes",
+}
+"""pydantic's error types whose own message speaks of Python."""
 
 
 def load(path: Path, override: Mapping[str, Any] | None = None, override_from: str = "override") -> Job:
@@ -39,32 +49,42 @@ def load(path: Path, override: Mapping[str, Any] | None = None, override_from: s
         SpecError: with one line for each problem.
     """
     value, places = _read(path)
+    if not isinstance(override or {}, Mapping):
+        raise SpecError(f"{override_from}: must be a mapping with the job file's keys; found {override!r}")
     for key, new in (override or {}).items():
         value[key] = _merged(value.get(key), new, (key,), places, override_from)
     try:
         return JOB.validate_python(value)
     except ValidationError as error:
-        lines = [_describe(problem, value, places, path) for problem in error.errors()]
+        # a list with one wrong item is also reported as too short
+        problems = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
+        lines = [_describe(problem, value, places, path) for problem in problems]
         raise SpecError("\n".join(lines)) from None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], _Places]:
+    places: _Places = {}
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        value = _construct(root, (), places, path) if root else None
     except FileNotFoundError:
         near = sorted(str(other) for other in path.parent.glob("*.yaml"))
         raise SpecError(f"{path}: no such job file. There are: {', '.join(near) or 'none'}") from None
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SpecError(f"{path}{line}: not YAML: {error.problem}") from None
+        words = ", ".join(filter(None, (error.context, error.problem)))
+        raise SpecError(f"{path}{line}: not YAML: {words}") from None
     except yaml.YAMLError as error:
-        raise SpecError(f"{path}: not YAML: {error}") from None
-    if not isinstance(root, yaml.MappingNode):
+        raise SpecError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise SpecError(f"{path}: nested too deeply; does an alias contain itself?") from None
+    if not isinstance(value, dict):
         raise SpecError(f"{path}: a job file is a mapping that begins with `kind: train` or `kind: infer`")
-    places: _Places = {}
-    return _construct(root, (), places, path), places
+    return value, places
 
 
 def _construct(node: yaml.Node, at: _Path, places: _Places, path: Path) -> Any:
@@ -72,8 +92,10 @@ def _construct(node: yaml.Node, at: _Path, places: _Places, path: Path) -> Any:
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(key_node.value)
             line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise SpecError(f"{path}:{line}: a key must be plain text, not a list or a mapping")
+            key = str(key_node.value)
             if key in mapping:
                 raise SpecError(f"{path}:{line}: {_dotted((*at, key))}: given twice; keep one")
             mapping[key] = _construct(value_node, (*at, key), places, path)
@@ -81,7 +103,13 @@ def _construct(node: yaml.Node, at: _Path, places: _Places, path: Path) -> Any:
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*at, index), places, path) for index, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (ValueError, yaml.constructor.ConstructorError):
+        kind = node.tag.rpartition(":")[2]
+        raise SpecError(
+            f"{places[at]}: {_dotted(at)}: {node.value!r} is no {kind}; put it in quotes if it is text"
+        ) from None
 
 
 def _merged(old: Any, new: Any, at: _Path, places: _Places, source: str) -> Any:
@@ -100,13 +128,12 @@ def _describe(problem: Any, value: dict[str, Any], places: _Places, path: Path) 
     place = next((places[at[:end]] for end in range(len(at), -1, -1) if at[:end] in places), str(path))
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
         return f"{place}: kind: must be one of {', '.join(_KINDS)}; found {value.get('kind')!r}"
-    message = problem["msg"].removeprefix("Value error, ")
+    found = problem["input"]
+    message = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     if problem["type"] == "extra_forbidden":
         message = _unknown_key(at, _KINDS[value["kind"]])
-    elif problem["type"] == "missing":
-        message = "required, but missing"
-    elif at:
-        message += f"; found {problem['input']!r}" if isinstance(problem["input"], str | int | float) else ""
+    elif problem["type"] != "value_error" and isinstance(found, str | int | float):
+        message += f"; found {found!r}"
     return f"{place}: {_dotted(at)}: {message}" if at else f"{place}: {message}"
 
 

@@ -15,9 +15,10 @@ def _known_gpu(name: str) -> str:
     spelled = name.replace("_", " ")
     if spelled in gpus.known():
         return spelled
-    near = get_close_matches(spelled, gpus.known(), n=1, cutoff=0.75)
+    known = {each.lower(): each for each in gpus.known()}
+    near = get_close_matches(spelled.lower(), known, n=1, cutoff=0.75)
     if near:
-        raise ValueError(f"Vast.ai lists no GPU named {name!r}; did you mean {near[0]!r}?")
+        raise ValueError(f"Vast.ai lists no GPU named {name!r}; did you mean {known[near[0]]!r}?")
     return spelled
 
 

@@ -122,6 +122,8 @@ class TrainJob(Spec):
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
+        if self.buckets.enabled and self.buckets.step > self.buckets.min:
+            raise ValueError(f"buckets.step {self.buckets.step} is above buckets.min {self.buckets.min}")
         if self.buckets.enabled and not self.buckets.min <= self.training.resolution <= self.buckets.max:
             raise ValueError(
                 f"training.resolution {self.training.resolution} is outside buckets.min {self.buckets.min} "

@@ -10,9 +10,7 @@ from typing import Any
 
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
 
-from components.vast.outputs import refreshed
-from components.vast.provider import VastProvider, acquire, change, difference, failures, request
-from components.vast.release import owned, release
+from components.vast.provider import VastProvider, difference, failures
 from components.vast.status import Status
 
 
@@ -33,32 +31,25 @@ class GangProvider(VastProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent all or none."""
-        api = self._settings.api()
-        machines = acquire(api, props)
-        return CreateResult(
-            f"gang-{machines[0]['instance_id']}", {**props, "url": api.url, "machines": machines}
-        )
+        account = self.account(props)
+        machines = account.acquire(props)
+        props = {**props, "url": account.api.url, "machines": machines}
+        return CreateResult(f"gang-{machines[0]['instance_id']}", props)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Read the state of every machine; the gang is gone when all are."""
-        api = self._settings.api(props["url"])
-        listed = {instance.id: instance for instance in owned(api, request(props).owner)}
-        machines = [
-            refreshed(machine, listed[machine["instance_id"]])
-            for machine in props["machines"]
-            if machine["instance_id"] in listed
-        ]
+        machines = self.account(props).read_all(props)
         return ReadResult(id_, {**props, "machines": machines}) if machines else ReadResult("", {})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Change the machines in place, keep those that still verify, and rent what is missing."""
-        api = self._settings.api(olds["url"])
-        for machine in olds["machines"]:
-            change(api, machine, request(olds), request(news))
+        account = self.account(olds)
         pinned = {int(machine["instance_id"]): machine["host_key"] for machine in olds["machines"]}
-        return UpdateResult({**olds, **news, "machines": acquire(api, news, pinned)})
+        for machine in olds["machines"]:
+            account.change(machine, olds, news)
+        return UpdateResult({**olds, **news, "machines": account.acquire(news, pinned)})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Destroy all machines, proved by the account's list."""
+        """Destroy all machines."""
         ids = [int(machine["instance_id"]) for machine in props["machines"]]
-        release(self._settings.api(props["url"]), ids, request(props).owner)
+        self.account(props).release(ids, props)

@@ -33,8 +33,8 @@ def mismatch(instance: Instance, output: str, disk: float) -> str:
     gpus = [[field.strip() for field in line.split(",")] for line in gpu_lines]
     if (
         not gpus
-        or any(len(gpu) != 3 or not gpu[1].isdigit() for gpu in gpus)
-        or not disk_line.strip().isdigit()
+        or any(len(gpu) != 3 or not gpu[1].isdecimal() for gpu in gpus)
+        or not disk_line.strip().isdecimal()
     ):
         return f"nvidia-smi or df gave no usable answer: {output.strip()[:200]!r}"
     advertised_driver = instance.driver_version or "0"

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _FORGET_AFTER: Final = 30 * 86400
 
@@ -31,7 +31,7 @@ class BadMachines:
         except FileNotFoundError:
             return set()
         oldest = time.time() - _FORGET_AFTER
-        rows = [json.loads(line) for line in lines if line.endswith("}")]
+        rows = [row for line in lines if (row := _read(line))]
         return {row["machine_id"] for row in rows if row["url"] == self._url and row["at"] > oldest}
 
     def add(self, machine_id: int, reason: str) -> None:
@@ -39,4 +39,14 @@ class BadMachines:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         row = {"url": self._url, "machine_id": machine_id, "reason": reason, "at": int(time.time())}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            # begins on a line of its own, also after one that a crash left unfinished
+            file.write(f"\n{json.dumps(row)}\n")
+
+
+def _read(line: str) -> dict[str, Any]:
+    """Return what a line holds; nothing where a crash cut it off."""
+    try:
+        row: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return {}
+    return row

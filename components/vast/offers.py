@@ -36,12 +36,14 @@ class Ranking:
 def query(node: Node) -> dict[str, Any]:
     """Return the search for `node`.
 
-    It names only the GPUs; `rank` applies the other conditions, so that it can say what each excluded.
+    It names the GPUs and, since Vast.ai would leave them out, the unverified hosts where they may serve;
+    `rank` applies the other conditions, so that it can say what each excluded.
     """
     return {
         "type": "on-demand" if node.bid is None else "bid",
         "gpu_name": {"in": [name for model in node.gpu.models for name in gpus.names(model)]},
         "num_gpus": {"eq": node.gpu.count},
+        "verified": {"in": [True] if node.verified else [True, False]},
         "rentable": {"eq": True},
         "external": {"eq": False},
         "allocated_storage": node.disk,

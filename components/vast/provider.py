@@ -1,12 +1,11 @@
-"""Pulumi dynamic providers of this room: they decode, call one function of a lower floor, and encode.
+"""Pulumi dynamic providers of this room: they decode, call one method of an account, and encode.
 
 The module path and the class names are in every stack's state: `destroy` loads them from there. Providers
-hold nothing but the settings that `configure` reads in the plugin's own process, so nothing is pickled.
+hold nothing but the config reader that `configure` gets in the plugin's own process: nothing is pickled.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import (
@@ -22,21 +21,12 @@ from pulumi.dynamic import (
 from pulumi.runtime import rpc
 from pydantic import ValidationError
 
-from components.say import say
 from components.spec.node import Node
-from components.vast import keys, policy
-from components.vast.lifecycle import Acquisition
-from components.vast.machines import BadMachines
-from components.vast.outputs import outputs, refreshed
-from components.vast.release import release
-from components.vast.request import RentRequest
-from components.vast.settings import Settings
+from components.vast import policy
 from components.vast.status import Status
 
 if TYPE_CHECKING:
-    from components.vast.client import Api
-
-_REQUEST_FIELDS = ("stack", "name", "node", "count", "public_key", "private_key")
+    from components.vast.account import Account
 
 
 class VastProvider(ResourceProvider):
@@ -45,8 +35,14 @@ class VastProvider(ResourceProvider):
     serialize_as_secret_always = False  # only a class name is serialized
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Read where the API is; the key stays in this process."""
-        self._settings = Settings(req.config.get)
+        """Keep the reader of the stack's config; the API key is read from it when it is needed."""
+        self._config = req.config.get
+
+    def account(self, props: dict[str, Any]) -> Account:
+        """Open the account, at the base URL where the resource was made if it exists."""
+        from components.vast.account import Account  # noqa: PLC0415 - a preview needs no HTTP and no SSH
+
+        return Account(self._config, props.get("url"))
 
 
 class SshKeyProvider(VastProvider):
@@ -54,15 +50,8 @@ class SshKeyProvider(VastProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make a key and register it."""
-        api = self._settings.api()
-        private, public = keys.generate(f"fragua {props['stack']}")
-        on_account = keys.register(api, public)
-        if not on_account:
-            say("the account is a team's and holds no SSH keys; the key goes to each instance alone")
-        return CreateResult(
-            public.split()[1][-16:],
-            {**props, "url": api.url, "public_key": public, "private_key": private, "on_account": on_account},
-        )
+        key = self.account(props).make_key(props["stack"])
+        return CreateResult(key["public_key"].split()[1][-16:], {**props, **key})
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Replace for another stack's name; register anew where the account lost the key."""
@@ -75,17 +64,16 @@ class SshKeyProvider(VastProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Look whether the account still holds the key."""
-        api = self._settings.api(props["url"])
-        return ReadResult(id_, {**props, "on_account": keys.registered(api, props["public_key"])})
+        return ReadResult(id_, {**props, "on_account": self.account(props).holds_key(props["public_key"])})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Register the key again."""
-        on_account = keys.register(self._settings.api(olds["url"]), olds["public_key"])
+        on_account = self.account(olds).register_key(olds["public_key"])
         return UpdateResult({**olds, **news, "on_account": on_account})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Remove the key from the account."""
-        keys.remove(self._settings.api(props["url"]), props["public_key"])
+        self.account(props).remove_key(props["public_key"])
 
 
 class InstanceProvider(VastProvider):
@@ -101,35 +89,27 @@ class InstanceProvider(VastProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent, wait, verify; fall back to the next offer as often as the limits allow."""
-        api = self._settings.api()
-        [machine] = acquire(api, props)
-        return CreateResult(str(machine["instance_id"]), {**props, "url": api.url, **machine})
+        account = self.account(props)
+        [machine] = account.acquire(props)
+        return CreateResult(str(machine["instance_id"]), {**props, "url": account.api.url, **machine})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Read state, price and address; what neither the list nor the id knows is gone."""
-        api = self._settings.api(props["url"])
-        instance = next(iter(api.instances(id=int(id_))), None) or api.instance(int(id_))
-        return ReadResult(id_, refreshed(props, instance)) if instance else ReadResult("", {})
+        machine = self.account(props).read(int(id_), props)
+        return ReadResult(id_, machine) if machine else ReadResult("", {})
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Change label, bid and SSH key in place; start and verify again what does not run."""
-        api = self._settings.api(olds["url"])
-        change(api, olds, request(olds), request(news))
+        account = self.account(olds)
+        machine = account.change(olds, olds, news)
         if olds["status"] != Status.RUNNING:
             same = {**news, "node": {**news["node"], "adopt": int(id_)}}
-            [machine] = acquire(api, same, {int(id_): olds["host_key"]})
-        else:
-            machine = {**olds, "label": request(news).label}
+            [machine] = account.acquire(same, {int(id_): olds["host_key"]})
         return UpdateResult({**olds, **machine, **news})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        """Destroy the machine and whatever else carries its label, proved by the account's list."""
-        release(self._settings.api(props["url"]), [int(id_)], request(props).owner)
-
-
-def request(props: dict[str, Any]) -> RentRequest:
-    """Decode the inputs of an instance or a gang."""
-    return RentRequest.model_validate({field: props[field] for field in _REQUEST_FIELDS if field in props})
+        """Destroy the machine."""
+        self.account(props).release([int(id_)], props)
 
 
 def failures(news: dict[str, Any]) -> list[CheckFailure]:
@@ -158,26 +138,6 @@ def difference(olds: dict[str, Any], news: dict[str, Any], machine: dict[str, An
         replaces=[*(f"node.{name}" if name in policy.NODE else name for name in change.replace), *moved],
         delete_before_replace=True,
     )
-
-
-def acquire(api: Api, props: dict[str, Any], pinned: dict[int, str] | None = None) -> list[dict[str, Any]]:
-    """Rent or take up what `props` ask for and return each machine's outputs."""
-    wanted = request(props)
-    tell = partial(say, f"{wanted.name}:")
-    return [
-        outputs(machine) for machine in Acquisition(api, wanted, BadMachines(api.url), tell, pinned).run()
-    ]
-
-
-def change(api: Api, machine: dict[str, Any], old: RentRequest, new: RentRequest) -> None:
-    """Change label, bid and SSH key of one rented machine in place."""
-    instance_id = int(machine["instance_id"])
-    if machine["label"] != new.label:
-        api.set_label(instance_id, new.label)
-    if new.node.bid is not None and new.node.bid != old.node.bid:
-        api.change_bid(instance_id, new.node.bid)
-    if new.public_key != old.public_key:
-        api.attach_key(instance_id, new.public_key)
 
 
 def _has_unknowns(value: Any) -> bool:

@@ -1,0 +1,35 @@
+"""Sending a folder as its resource declares it. Knows no Pulumi."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.errors import TransferFailed
+from components.remote.manifest import scan
+from components.remote.shell import Login, connect
+from components.remote.transfer import send
+from components.say import say
+
+
+def upload(props: dict[str, Any]) -> dict[str, Any]:
+    """Make the machine's folder hold what the local one holds, and return `props`.
+
+    Raises:
+        TransferFailed: the local folder is not what was planned, or did not arrive whole.
+    """
+    source, folder = Path(props["source"]), props["folder"]
+    manifest = scan(source)
+    if manifest.digest != props["digest"]:
+        raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
+
+    def tell(done: int, total: int, rate: float) -> None:
+        share, left = 100 * done // max(total, 1), (total - done) / max(rate, 1)
+        mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        say(f"{folder}: sent {mb} ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left")
+
+    with connect(Login.of(props["login"])) as shell:
+        sent = send(shell, source, manifest, folder, tell)
+    mb = f"{manifest.size / 1e6:.1f} MB"
+    say(f"{folder}: holds {len(manifest.files)} files, {mb}; {sent / 1e6:.1f} MB had to be sent")
+    return props

@@ -1,0 +1,98 @@
+"""What the providers do on an account, in terms of their resources' properties. Knows no Pulumi.
+
+The providers import this only when they act: a preview needs neither HTTP nor SSH, and starts faster without.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from components.say import say
+from components.vast import keys
+from components.vast.lifecycle import Acquisition
+from components.vast.machines import BadMachines
+from components.vast.outputs import outputs, refreshed
+from components.vast.release import owned, release
+from components.vast.request import RentRequest
+from components.vast.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Props = dict[str, Any]
+
+
+class Account:
+    """The Vast.ai account that the stack's config or the environment names."""
+
+    def __init__(self, config: Callable[[str], str | None], made_at: str | None = None) -> None:
+        """Open the account; `made_at` is the base URL at which the resource was made, if it was.
+
+        Raises:
+            VastError: no key is set, or the resource was made at another base URL.
+        """
+        self.api = Settings(config).api(made_at)
+
+    def make_key(self, stack: str) -> Props:
+        """Make an SSH key for `stack`, register it, and return its outputs."""
+        private, public = keys.generate(f"fragua {stack}")
+        on_account = keys.register(self.api, public)
+        if not on_account:
+            say("the account is a team's and holds no SSH keys; the key goes to each instance alone")
+        return {"url": self.api.url, "public_key": public, "private_key": private, "on_account": on_account}
+
+    def holds_key(self, public_key: str) -> bool:
+        """Return whether the account holds the key."""
+        return keys.registered(self.api, public_key)
+
+    def register_key(self, public_key: str) -> bool:
+        """Register the key again; return whether the account holds it."""
+        return keys.register(self.api, public_key)
+
+    def remove_key(self, public_key: str) -> None:
+        """Remove the key."""
+        keys.remove(self.api, public_key)
+
+    def acquire(self, props: Props, pinned: dict[int, str] | None = None) -> list[Props]:
+        """Rent or take up the machines that `props` ask for and return each one's outputs."""
+        request = _request(props)
+        tell = partial(say, f"{request.name}:")
+        acquisition = Acquisition(self.api, request, BadMachines(self.api.url), tell, pinned)
+        return [outputs(machine) for machine in acquisition.run()]
+
+    def read(self, instance_id: int, machine: Props) -> Props | None:
+        """Return a machine's outputs as they are now; None where neither the list nor the id knows it."""
+        listed = self.api.instances(id=instance_id)
+        instance = listed[0] if listed else self.api.instance(instance_id)
+        return refreshed(machine, instance) if instance else None
+
+    def read_all(self, props: Props) -> list[Props]:
+        """Return the outputs of those machines of a gang that still exist."""
+        listed = {instance.id: instance for instance in owned(self.api, _request(props).owner)}
+        return [
+            refreshed(machine, listed[machine["instance_id"]])
+            for machine in props["machines"]
+            if machine["instance_id"] in listed
+        ]
+
+    def change(self, machine: Props, olds: Props, news: Props) -> Props:
+        """Change label, bid and SSH key of a rented machine in place and return its outputs."""
+        old, new, instance_id = _request(olds), _request(news), int(machine["instance_id"])
+        if machine["label"] != new.label:
+            self.api.set_label(instance_id, new.label)
+        if new.node.bid is not None and new.node.bid != old.node.bid:
+            self.api.change_bid(instance_id, new.node.bid)
+        if new.public_key != old.public_key:
+            self.api.attach_key(instance_id, new.public_key)
+        return {**machine, "label": new.label}
+
+    def release(self, instance_ids: list[int], props: Props) -> None:
+        """Destroy machines and whatever else carries their owner's label, proved by the account's list."""
+        release(self.api, instance_ids, _request(props).owner)
+
+
+def _request(props: Props) -> RentRequest:
+    return RentRequest.model_validate(
+        {name: props[name] for name in RentRequest.model_fields if name in props}
+    )
