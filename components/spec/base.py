@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -20,16 +20,18 @@ class Spec(BaseModel):
 def _seconds(value: object) -> object:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2]]
-    raise ValueError("write a duration with its unit, such as 90s, 15m or 2h")
+    raise ValueError(f"write a duration with its unit, such as 90s, 15m or 2h; found {value!r}")
 
 
 Duration = Annotated[
     float,
+    Field(ge=1, le=30 * 86400),
     BeforeValidator(_seconds),
-    PlainSerializer(lambda seconds: f"{seconds:g}s", return_type=str),
-    Field(gt=0, json_schema_extra={"type": "string", "pattern": r"^\d+(\.\d+)?\s*(s|m|h)$"}),
+    # 17 digits give every float back, and within the bounds none is written with an exponent
+    PlainSerializer(lambda seconds: f"{seconds:.17g}s", return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(s|m|h)$"}),
 ]
-"""Seconds, written with a unit: `90s`, `15m`, `2h`."""
+"""Seconds, written with a unit: `90s`, `15m`, `2h`; at least a second and at most 30 days."""
 
 
 def _gigabytes(value: object) -> object:
@@ -38,7 +40,7 @@ def _gigabytes(value: object) -> object:
     return value
 
 
-Gigabytes = Annotated[float, BeforeValidator(_gigabytes), Field(gt=0)]
+Gigabytes = Annotated[float, Field(gt=0), BeforeValidator(_gigabytes)]
 """Decimal GB; a number that can only be MiB is refused."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
