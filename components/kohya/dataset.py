@@ -46,20 +46,26 @@ def inspect(dataset: Dataset, folder: Path) -> Images:
         inside = sorted({path.parent.name for path in folder.glob("*/*") if path.suffix.lower() in SUFFIXES})
         hint = f"; images are in its subfolders {', '.join(inside)}: name one of them" if inside else ""
         raise SpecError(f"dataset.path: no images ({', '.join(SUFFIXES)}) in {folder}{hint}")
-    problems = [problem for image in images if (problem := _caption_problem(image, dataset)) is not None]
+    problems = [problem for image in images if (problem := _problem(image, dataset))]
     if problems:
         more = f"\nand {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise SpecError("\n".join(problems[:_SHOWN]) + more)
     return Images(tuple(image.name for image in images))
 
 
-def _caption_problem(image: Path, dataset: Dataset) -> str | None:
+def _problem(image: Path, dataset: Dataset) -> str:
+    if image.suffix not in SUFFIXES and not image.suffix.isupper():
+        return f"{image}: sd-scripts overlooks it; spell its suffix {image.suffix.lower()}"
+    return _caption_problem(image, dataset)
+
+
+def _caption_problem(image: Path, dataset: Dataset) -> str:
     caption = image.with_suffix(dataset.caption_extension)
     try:
         text = caption.read_text(encoding="utf-8")
     except FileNotFoundError:
         if dataset.class_tokens:
-            return None
+            return ""
         return (
             f"{image}: has no caption {caption.name}; write one, or set dataset.class_tokens for all without"
         )
@@ -67,4 +73,6 @@ def _caption_problem(image: Path, dataset: Dataset) -> str | None:
         return f"{caption}: is not UTF-8; save it as UTF-8"
     if not text.strip():
         return f"{caption}: is empty; sd-scripts stops at an empty caption. Write one, or delete the file"
-    return None
+    if not text.partition("\n")[0].strip():
+        return f"{caption}: has an empty first line, and sd-scripts reads no other; put the caption there"
+    return ""
