@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import tomli_w
@@ -65,8 +66,7 @@ class Plan:
 def plan(job: TrainJob, dataset_digest: str) -> Plan:
     """Return the plan of `job` on the dataset with that digest."""
     model, download = base_model(job.base_model)
-    settings = sha256(f"{job.model_dump_json(exclude={'node'})} {dataset_digest}".encode()).hexdigest()[:8]
-    run = f"{job.name}-{settings}"
+    run = f"{job.name}-{_settings(job, dataset_digest)}"
     folder = f"runs/{run}"
     command = shlex.join(arguments(job, model, folder))
     config = f"{folder}/dataset.toml"
@@ -86,12 +86,25 @@ exec {command}
     )
 
 
+def _settings(job: TrainJob, dataset_digest: str) -> str:
+    """Return a digest of what determines the result: not the machine, where the dataset lies, or a wait."""
+    settings = job.model_dump_json(
+        exclude={"node": True, "dataset": {"path"}, "training": {"first_step"}}, exclude_defaults=True
+    )
+    return _digest(f"{settings} {job.node.gpu.count} {dataset_digest}")
+
+
 def base_model(source: BaseModelSource) -> tuple[str, str]:
-    """Return the base model's path on the machine and the script that downloads it, empty if it is there."""
+    """Return the base model's path on the machine and the script that downloads it, empty if it is there.
+
+    The file's name tells its source, so that another model of the same name is never taken for it, and ends
+    in .safetensors, without which sd-scripts reads it as a pickle.
+    """
     if source.path:
         return source.path, ""
     url = source.url or f"https://huggingface.co/{source.huggingface}/resolve/main/{source.file}"
-    target = f"models/{url.partition('?')[0].rpartition('/')[2]}"
+    name = PurePosixPath(url.partition("?")[0]).name.removesuffix(".safetensors")
+    target = f"models/{name}-{_digest(f'{url} {source.sha256}')}.safetensors"
     quoted = shlex.quote(target)
     check = f"echo {source.sha256}  {quoted}.part | sha256sum --check --quiet\n" if source.sha256 else ""
     return target, (
@@ -184,6 +197,10 @@ def arguments(job: TrainJob, model: str, folder: str) -> list[str]:
     ]
     script = "sdxl_train_network.py" if lora else "sdxl_train.py"
     return [*launch, f"sd-scripts/{script}", *_flags(options)]
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]
 
 
 def _flags(options: dict[str, Any]) -> list[str]:
