@@ -73,7 +73,7 @@ if busy; then
   kill -TERM -- "-$(cat group)" 2>/dev/null || true
   flock -w {_SETTLE_SECONDS} 9 || {{ kill -KILL -- "-$(cat group)"; flock 9; }}
 fi
-rm -f exit
+rm -f exit group
 cat > script <<'{mark}'
 set -euo pipefail
 {job.script}
@@ -94,8 +94,9 @@ echo '{{"job": "{job.name}", "digest": "{job.digest}"}}'
 def stop_script(name: str) -> str:
     """Return a script that ends the job called `name` with all its processes."""
     return f"""cd "{WORKSPACE}/.fragua/jobs/{name}" 2>/dev/null || exit 0
-kill -TERM -- "-$(cat group)" 2>/dev/null || exit 0
 exec 9>>lock
+flock -n 9 && exit 0
+kill -TERM -- "-$(cat group)" 2>/dev/null || exit 0
 flock -w {_SETTLE_SECONDS} 9 || kill -KILL -- "-$(cat group)"
 """
 
@@ -108,7 +109,7 @@ def status_script(names: list[str]) -> str:
   elif ( exec 9>>lock; flock -n 9 ); then code=-; state=lost
   else code=-; state=running; fi
   echo "$name $state $code $(stat -c %s log 2>/dev/null || echo 0)"
-  tail -c 400 log 2>/dev/null | tr '\\r' '\\n' | sed '/^[[:space:]]*$/d' | tail -n 1 | cut -c 1-200
+  echo "$(tail -c 400 log 2>/dev/null | tr '\\r' '\\n' | sed '/^[[:space:]]*$/d' | tail -n 1 | cut -c 1-200)"
 done
 """
 
@@ -116,7 +117,7 @@ done
 def parse_status(output: str) -> dict[str, JobStatus]:
     """Read what `status_script` printed."""
     found: dict[str, JobStatus] = {}
-    lines = output.splitlines()
+    lines = output.rstrip("\n").split("\n")
     for head in range(0, len(lines), 2):
         name, state, code, size = lines[head].split()
         tail = lines[head + 1] if head + 1 < len(lines) else ""
