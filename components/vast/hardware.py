@@ -67,7 +67,7 @@ def _same_gpu(advertised: str, shown: str) -> bool:
     )
     wanted = _words(spelled) - {"pcie", "sxm", "sxm2", "sxm4", "q", "s", "ws"}
     return wanted <= _words(shown) and all(
-        (word in wanted) == (word in _words(shown)) for word in ("ti", "super", "d", "laptop")
+        (word in wanted) == (word in _words(shown)) for word in ("ti", "super", "d", "ada", "pro", "laptop")
     )
 
 
