@@ -11,6 +11,9 @@ from rented_machine import LoopThread, Rented, Yard, new_key
 
 from simulator.machine.sandbox import Isolation
 
+# An ordinary user gets namespaces only together with a user namespace.
+POSSIBLE = list(Isolation) if os.geteuid() == 0 else [Isolation.USER_NAMESPACES, Isolation.NONE]
+
 
 @pytest.fixture(scope="session")
 def customer_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,11 +33,15 @@ def yard(tmp_path: Path, customer_key: Path) -> Iterator[Yard]:
     assert loop.errors == []
 
 
-@pytest.fixture(params=list(Isolation), ids=lambda isolation: isolation.value.replace(" ", "-"))
+@pytest.fixture(params=POSSIBLE, ids=lambda isolation: isolation.value.replace(" ", "-"))
 def isolation(request: pytest.FixtureRequest) -> Isolation:
-    if request.param is Isolation.NAMESPACES and os.geteuid() != 0:
-        pytest.skip("namespaces without a user namespace are for root")
     return request.param
+
+
+@pytest.fixture(params=POSSIBLE[:-1], ids=lambda isolation: isolation.value.replace(" ", "-"))
+def contained(request: pytest.FixtureRequest, yard: Yard) -> Rented:
+    """A running machine in namespaces of its own."""
+    return yard.rent(isolation=request.param)
 
 
 @pytest.fixture
