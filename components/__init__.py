@@ -1,14 +1,15 @@
 """fragua's house: one room for each outside party, one floor for each distance from the world.
 
-Rooms: `vast` (Vast.ai's API), `remote` (a machine over SSH), `kohya` (sd-scripts).
-Floors, each importing only those above it in this list:
+Rooms: `vast` (Vast.ai's API), `remote` (a machine over SSH), `kohya` (sd-scripts). `vast` and `kohya` do not
+know each other; both may use `remote`, which knows neither; stacks connect them.
+Floors, each importing only those above it in this list; pyproject.toml has them module by module:
 
 0. `errors`, `spec`: what a user may write in a job file, validated and frozen.
-1. `vast.offers`, `vast.policy`, `remote.script`, `kohya.plan`: pure functions from spec to plan.
-2. `vast.client`, `vast.lifecycle`, `remote.shell`, `remote.transfer`, `kohya.job`: the edges, where
+1. `vast.offers`, `vast.policy`, `remote.job`, `kohya.plan`: pure functions from spec to plan.
+2. `vast.client`, `vast.lifecycle`, `remote.shell`, `remote.transfer`, `kohya.training`: the edges, where
    bytes move. No Pulumi up to here.
 3. `*.provider`: Pulumi dynamic providers, each method a few lines over floor 2. Their module paths and
    class names are part of every stack's state: never rename them without leaving the old name behind.
-4. `*.resource`, `remote.step`: what a Pulumi program declares.
-5. `stacks`: the two programs, composed from the rooms. Rooms never import each other; stacks connect them.
+4. `*.resource`: what a Pulumi program declares.
+5. `stacks`: the two programs, composed from the rooms.
 """
