@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from library.dataset import Dataset, Image
 
-_NAN_ONE_IN = 8  # images whose latents overflow (assumed: users report some, not all)
+_NAN_ONE_IN = 8  # images whose latents overflow, and always one (assumed: users report some, not all)
 
 
 def latents(
@@ -54,7 +54,7 @@ def latents(
             if not is_whole(image.path):
                 raise Failure("OSError", f"image file is truncated (8 bytes not processed): {image.path}")
             clock.sleep(speed.latents(pixels) / processes)
-            if overflows and zlib.crc32(image.path.name.encode()) % _NAN_ONE_IN == 0:
+            if overflows and (_overflows(image) or image is ordered[0]):
                 broken.add(image.path)
             if args.cache_latents_to_disk:
                 _write_latents(path, image, nan=image.path in broken)
@@ -96,6 +96,10 @@ def text_encodings(
         shown.close()
     if makes_room:
         log("unet_back")
+
+
+def _overflows(image: Image) -> bool:
+    return zlib.crc32(image.path.name.encode()) % _NAN_ONE_IN == 0
 
 
 def _latents_path(image: Image, suffix: str) -> Path:

@@ -49,7 +49,7 @@ class Bar:
 
     def set_postfix(self, **values: float) -> None:
         """Put values behind the rate, and draw."""
-        self._postfix = "".join(f", {key}={_number(value).strip()}" for key, value in sorted(values.items()))
+        self._postfix = ", ".join(f"{key}={number(value)}" for key, value in sorted(values.items()))
         self._draw()
 
     def unpause(self) -> None:
@@ -64,25 +64,9 @@ class Bar:
         sys.stderr.flush()
         self._open.remove(self)
 
-    def line(self) -> str:
-        """Return the bar as it stands."""
-        elapsed = clock.now() - self._started
-        rate = self.done / elapsed if elapsed > 0 else 0.0
-        inverse = 1 / rate if rate else 0.0
-        speed = f"{inverse:5.2f}s/it" if inverse > 1 else f"{rate:5.2f}it/s" if rate else "?it/s"
-        left = interval((self.total - self.done) / rate) if rate else "?"
-        share = self.done / self.total if self.total else 0.0
-        name = f"{self.description}: " if self.description else ""
-        head = f"{name}{share * 100:3.0f}%|"
-        tail = f"| {self.done}/{self.total} [{interval(elapsed)}<{left}, {speed}{self._postfix}]"
-        if not self.total:
-            return f"{name}{self.done}it [{interval(elapsed)}, {speed}{self._postfix}]"
-        return (
-            head + _blocks(share, max(1, self._width - len(head) - len(tail)) if self._width else 10) + tail
-        )
-
     def _draw(self) -> None:
-        text = self.line()
+        elapsed = clock.now() - self._started
+        text = meter(self.done, self.total, elapsed, self.description, self._postfix, self._width)
         sys.stderr.write("\r" + text + " " * max(0, self._last_length - len(text)))
         sys.stderr.flush()
         self._last_length = len(text)
@@ -98,6 +82,21 @@ def bar(items: Iterable[_T], total: int, description: str = "") -> Iterator[_T]:
     shown.close()
 
 
+def meter(done: int, total: int, elapsed: float, description: str, postfix: str, width: int) -> str:
+    """Return a bar as it stands after so many seconds; `width` 0 where nothing tells the columns."""
+    rate = done / elapsed if elapsed > 0 else 0.0
+    inverse = 1 / rate if rate else 0.0
+    speed = f"{inverse:5.2f}s/it" if inverse > 1 else f"{rate:5.2f}it/s" if rate else "?it/s"
+    name = f"{description}: " if description else ""
+    after = f", {postfix}" if postfix else ""
+    if not total:
+        return f"{name}{done}it [{interval(elapsed)}, {speed}{after}]"
+    left = interval((total - done) / rate) if rate else "?"
+    head = f"{name}{done / total * 100:3.0f}%|"
+    tail = f"| {done}/{total} [{interval(elapsed)}<{left}, {speed}{after}]"
+    return head + _blocks(done / total, max(1, width - len(head) - len(tail)) if width else 10) + tail
+
+
 def interval(seconds: float) -> str:
     """Write seconds as tqdm does: `MM:SS`, with hours when there are any."""
     minutes, second = divmod(int(seconds), 60)
@@ -105,7 +104,8 @@ def interval(seconds: float) -> str:
     return f"{hours:d}:{minute:02d}:{second:02d}" if hours else f"{minute:02d}:{second:02d}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Write a number with three digits, as tqdm does where that is shorter."""
     short = f"{value:.3g}".replace("e+0", "e+").replace("e-0", "e-")
     full = str(value)
     return short if len(short) < len(full) else full

@@ -11,6 +11,7 @@ from hardware.facts import machine
 
 _START = time.monotonic()
 _passed = [0.0]
+_SHORTEST = 0.0005  # a real sleep takes longer than this, however short it is meant to be
 
 
 def now() -> float:
@@ -19,7 +20,13 @@ def now() -> float:
 
 
 def sleep(seconds: float) -> None:
-    """Let `seconds` of virtual time pass; what real time the work around it took counts towards them."""
+    """Let `seconds` of virtual time pass.
+
+    What real time the work in between took counts towards them, but no sleep is less than half its length:
+    a process that was held up does not rush through the rest.
+    """
     _passed[0] += seconds
-    if (left := _START + now() / machine().scale - time.monotonic()) > 0:
-        time.sleep(left)
+    left = _START + now() / machine().scale - time.monotonic()
+    pause = max(left, seconds / machine().scale / 2)
+    if pause > _SHORTEST:
+        time.sleep(pause)

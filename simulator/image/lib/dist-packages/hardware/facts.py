@@ -45,6 +45,11 @@ class Machine(NamedTuple):
     faults: frozenset[str]
 
 
+def run_file(name: str) -> Path:
+    """Return a file of the machine's `/run`, or of the folder where `SIMULATED_TRAFFIC` reports traffic."""
+    return Path(os.environ.get("SIMULATED_TRAFFIC", "/run/traffic")).parent / name
+
+
 @cache
 def machine() -> Machine:
     """Read the facts once, from `/etc/simulated.json` or the file that `SIMULATED_MACHINE` names."""

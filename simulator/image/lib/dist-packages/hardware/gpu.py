@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from pathlib import Path
 from typing import NamedTuple
+
+from hardware.facts import run_file
 
 
 class Process(NamedTuple):
@@ -21,24 +22,20 @@ class Process(NamedTuple):
     utilization: int
 
 
-def _folder() -> Path:
-    return Path(os.environ.get("SIMULATED_GPU", "/run/gpu"))
-
-
 def occupy(memory_mib: dict[int, int], utilization: int) -> None:
     """Say what this process uses from now on. It ends with the process, however that ends."""
     with contextlib.suppress(OSError):  # a run folder that cannot be written only blinds nvidia-smi
-        _folder().mkdir(parents=True, exist_ok=True)
+        run_file("gpu").mkdir(parents=True, exist_ok=True)
         state = {"name": "python3", "memory_mib": memory_mib, "utilization": utilization}
-        new = _folder() / f".{os.getpid()}"
+        new = run_file("gpu") / f".{os.getpid()}"
         new.write_text(json.dumps(state), encoding="utf-8")
-        new.replace(_folder() / str(os.getpid()))
+        new.replace(run_file("gpu") / str(os.getpid()))
 
 
 def processes() -> list[Process]:
     """Return the living processes that use a GPU, oldest first; forget the dead ones."""
     found = []
-    for file in sorted(_folder().glob("[0-9]*"), key=lambda file: int(file.name)):
+    for file in sorted(run_file("gpu").glob("[0-9]*"), key=lambda file: int(file.name)):
         pid = int(file.name)
         if not _alive(pid):
             file.unlink(missing_ok=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware import clock
-from hardware.facts import machine
+from hardware.facts import machine, run_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +29,5 @@ def arriving(total: int) -> Iterator[int]:
 
 
 def _count(size: int) -> None:
-    report = Path(os.environ.get("SIMULATED_TRAFFIC", "/run/traffic"))
-    with contextlib.suppress(OSError), report.open("a") as file:
+    with contextlib.suppress(OSError), run_file("traffic").open("a") as file:
         file.write(f"down {size}\n")

@@ -18,7 +18,7 @@ from hardware import clock
 from hardware.facts import machine
 
 from programs.accelerate_options import add_launch_options
-from programs.console import fail, say, warn
+from programs.console import fail, say
 from programs.environment import Environment
 from programs.rich_log import RichLog
 
@@ -78,19 +78,9 @@ def _launch(args: argparse.Namespace) -> int:
     if code == 0:
         return 0
     if args.multi_gpu:
-        _child_failed(args.training_script, process.pid, code)
+        _crash(_elastic_error(args.training_script, process.pid, code))
     if not args.quiet:
-        folder = Environment(Path(sys.prefix)).packages / "accelerate/commands"
-        warn(
-            "Traceback (most recent call last):\n"
-            f'  File "{sys.prefix}/bin/accelerate", line 10, in <module>\n    '
-            "sys.exit(main())\n             ^^^^^^\n"
-            f'  File "{folder}/accelerate_cli.py", line 50, in main\n    args.func(args)\n'
-            f'  File "{folder}/launch.py", line 1199, in launch_command\n    simple_launcher(args)\n'
-            f'  File "{folder}/launch.py", line 795, in simple_launcher\n'
-            "    raise subprocess.CalledProcessError(returncode=process.returncode, cmd=cmd)\n"
-            f"subprocess.CalledProcessError: {subprocess.CalledProcessError(code, command)}"
-        )
+        _crash(f"subprocess.CalledProcessError: {subprocess.CalledProcessError(code, command)}")
     return 1
 
 
@@ -136,33 +126,28 @@ def _fill_in(args: argparse.Namespace) -> None:
         say(RichLog(1).render("WARNING", message, "launch.py:1185", "[%X]"))
 
 
-def _child_failed(script: str, pid: int, code: int) -> None:
-    cause = (
-        f"exitcode  : {code} (pid: {pid})"
-        if code > 0
-        else f"exitcode  : {code} (pid: {pid})\n  error_file: <N/A>"
-    )
-    how = (
-        "traceback : To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html"
-        if code > 0
-        else f"traceback : Signal {-code} received by PID {pid}"
-    )
-    if code > 0:
-        cause += "\n  error_file: <N/A>"
-    warn(
-        f"E{time.strftime('%m%d %H:%M:%S')}.000000 {os.getpid()} "
-        "torch/distributed/elastic/multiprocessing/api.py:874] "
-        f"failed (exitcode: {code}) local_rank: 0 (pid: {pid}) of binary: {sys.executable}\n"
-        "Traceback (most recent call last):\n"
-        f'  File "{sys.prefix}/bin/accelerate", line 10, in <module>\n    '
-        "sys.exit(main())\n             ^^^^^^\n"
-        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n"
-        f"{'=' * 60}\n{script} FAILED\n{'-' * 60}\nFailures:\n  <NO_OTHER_FAILURES>\n{'-' * 60}\n"
-        "Root Cause (first observed failure):\n[0]:\n"
-        f"  time      : {time.strftime('%Y-%m-%d_%H:%M:%S')}\n  host      : {os.uname().nodename}\n"
-        f"  rank      : 0 (local_rank: 0)\n  {cause}\n  {how}\n{'=' * 60}"
-    )
-    sys.exit(1)
+def _elastic_error(script: str, pid: int, code: int) -> str:
+    """Return what torch's elastic launcher says of a process that failed."""
+    hint = "To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html"
+    report = [
+        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+        "=" * 60,
+        f"{script} FAILED",
+        "-" * 60,
+        "Failures:",
+        "  <NO_OTHER_FAILURES>",
+        "-" * 60,
+        "Root Cause (first observed failure):",
+        "[0]:",
+        f"  time      : {time.strftime('%Y-%m-%d_%H:%M:%S')}",
+        f"  host      : {os.uname().nodename}",
+        "  rank      : 0 (local_rank: 0)",
+        f"  exitcode  : {code} (pid: {pid})",
+        "  error_file: <N/A>",
+        f"  traceback : {hint if code > 0 else f'Signal {-code} received by PID {pid}'}",
+        "=" * 60,
+    ]
+    return "\n".join(report)
 
 
 def _env(args: argparse.Namespace) -> int:
@@ -241,5 +226,13 @@ def _read_config(file: Path) -> dict[str, Any]:
     return {key.strip(): value.strip().strip("'\"") for key, value in pairs}
 
 
-def _crash(last_line: str) -> None:
-    fail(f"Traceback (most recent call last):\n{last_line}", 1)
+def _crash(last_lines: str) -> None:
+    """End with a traceback, as an exception that nobody caught ends a program."""
+    commands = Environment(Path(sys.prefix)).packages / "accelerate/commands"
+    frames = (
+        (f"{sys.prefix}/bin/accelerate", 10, "<module>", "sys.exit(main())"),
+        (f"{commands}/accelerate_cli.py", 50, "main", "args.func(args)"),
+        (f"{commands}/launch.py", 1199, "launch_command", "simple_launcher(args)"),
+    )
+    lines = [f'  File "{file}", line {line}, in {name}\n    {code}' for file, line, name, code in frames]
+    fail("\n".join(["Traceback (most recent call last):", *lines, last_lines]), 1)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from hardware import clock, link
+from hardware.facts import run_file
 
 from programs.console import fail, say
 
@@ -60,7 +58,7 @@ def _install(names: list[str]) -> int:
     unknown = [name for name in names if name.partition("=")[0] not in _PACKAGES]
     if unknown:
         fail("\n".join(f"E: Unable to locate package {name}" for name in unknown), 100)
-    record = Path(os.environ.get("SIMULATED_PACKAGES", "/run/packages"))
+    record = run_file("packages")
     present = _PRESENT | set(record.read_text(encoding="utf-8").split() if record.is_file() else [])
     new = [name for name in names if name not in present]
     for name in names:

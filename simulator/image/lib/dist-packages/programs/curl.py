@@ -155,7 +155,7 @@ class _Meter:
             _clock(left) if left else "--:--:--",
         )
         speed, total, got = _amount(rate), _amount(self._total), _amount(received)
-        row = f"{percent:>3} {total} {percent:>3} {got}    0     0  {speed}      0 {' '.join(times)} {speed}"
+        row = f"{percent:>3} {total}  {percent:>3} {got}    0     0  {speed}      0 {' '.join(times)} {speed}"
         warn(f"\r{row}", end="")
 
     def end(self) -> None:
@@ -209,13 +209,16 @@ def _with_retries(options: Options, url: str) -> int:
 
 def _amount(value: float) -> str:
     """Write a number of bytes in five columns, as curl does."""
-    if value < 100_000:
-        return f"{value:5.0f}"
+    size = int(value)
+    if size < 100_000:
+        return f"{size:5d}"
     for unit in "kMGT":
-        value /= 1024
-        if value < 1000:
-            return f"{value:4.1f}{unit}" if value < 100 and unit != "k" else f"{value:4.0f}{unit}"
-    return f"{value:4.0f}P"
+        if size < 100 * 1024 and unit != "k":
+            return f"{size / 1024:4.1f}{unit}"
+        size //= 1024
+        if size < 10_000:
+            return f"{size:4d}{unit}"
+    return f"{size:4d}P"
 
 
 def _clock(seconds: float) -> str:

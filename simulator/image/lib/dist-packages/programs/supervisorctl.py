@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from pathlib import Path
 
-from hardware.facts import machine
+from hardware.facts import machine, run_file
 
 from programs.console import fail, say
 
@@ -19,7 +17,7 @@ def main(arguments: list[str]) -> int:
     """Run supervisorctl."""
     if not machine().image.startswith("vastai/"):
         fail("bash: supervisorctl: command not found", 127)
-    file = Path(os.environ.get("SIMULATED_SERVICES", "/run/services.json"))
+    file = run_file("services.json")
     stopped: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     services = sorted(
         [

@@ -125,5 +125,5 @@ def _append(descriptor: int, body: bytes | Path | catalog.KnownFile, offset: int
             os.pwrite(descriptor, source.read(size), offset)
             return
     head = body if isinstance(body, bytes) else body.head()
-    os.truncate(descriptor, offset + size)
     os.pwrite(descriptor, head[offset : offset + size], offset)
+    os.truncate(descriptor, offset + size)
