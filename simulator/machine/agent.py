@@ -199,6 +199,7 @@ def main() -> None:
     Agent(control).serve()
     if not isolated:
         _kill_descendants()
+    os._exit(0)  # at once: what still runs must not see the simulator close its connections
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from simulator.machine.spec import MachineSpec
 
 SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
-ETC = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl")
+ETC = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "pki", "ssl")
 DIRECTORIES = (
     *("dev", "etc", "home", "media", "mnt", "opt", "proc", "root/.ssh", "run", "srv", "sys"),
     *("tmp", "var/cache", "var/lib", "var/log", "var/tmp", "workspace"),
@@ -47,11 +47,11 @@ class Files:
 
     def __init__(self, root: Path, spec: MachineSpec, web: Path | None) -> None:
         """Describe the tree under `root`; `web` is a folder that stands for the internet."""
-        self.root = root
-        self.tree = root / "rootfs"
+        self.root = root.absolute()
+        self.tree = self.root / "rootfs"
         self.isolation = Isolation.NAMESPACES
-        self.hostname = hashlib.sha256(str(spec.contract_id).encode()).hexdigest()[:12]
-        self._local = root / "local"
+        self.hostname = spec.env.get("-h") or hashlib.sha256(str(spec.contract_id).encode()).hexdigest()[:12]
+        self._local = self.root / "local"
         self._spec = spec
         self._shown = {
             "/usr/local": self._local,
@@ -64,6 +64,7 @@ class Files:
 
     def create(self) -> None:
         """Make what is not there yet."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds keys
         for directory in DIRECTORIES:
             (self.tree / directory).mkdir(parents=True, exist_ok=True)
         for directory, mode in (("root", 0o700), ("root/.ssh", 0o700), ("tmp", 0o1777)):
@@ -87,6 +88,7 @@ class Files:
         for name, text in defaults.items():
             if not (etc / name).exists():
                 (etc / name).write_text(text)
+        link(etc / "os-release", "../usr/lib/os-release")
         total = self._spec.ram * 1024
         (self.root / "meminfo").write_text(
             f"MemTotal:       {total:>8} kB\nMemFree:        {total * 9 // 10:>8} kB\n"

@@ -88,9 +88,11 @@ class Machine:
             reports.seek(self._read)
             complete, newline, _ = reports.read().rpartition(b"\n")
             self._read += len(complete + newline)
-            for direction, size in re.findall(r"^(down|up) (\d+)$", complete.decode(), re.MULTILINE):
-                total = getattr(self._traffic, direction) + int(size)
-                setattr(self._traffic, direction, total)
+            for direction, size in re.findall(rb"^(down|up) (\d+)$", complete, re.MULTILINE):
+                if direction == b"down":
+                    self._traffic.down += int(size)
+                else:
+                    self._traffic.up += int(size)
         return self._traffic
 
     @property
@@ -131,13 +133,13 @@ class Machine:
 
     async def stop(self) -> None:
         """Kill every process and close every port; the file tree stays."""
+        if self._sandbox:  # before its ports: a closed connection would let programs react
+            sandbox, self._sandbox = self._sandbox, None
+            await sandbox.close()
         for held in self._held:
             held.close()
         await asyncio.gather(*(port.close() for port in self._listening))
         self._held, self._listening, self._ports = [], [], {}
-        if self._sandbox:
-            sandbox, self._sandbox = self._sandbox, None
-            await sandbox.close()
 
     async def destroy(self) -> None:
         """Stop, and remove the file tree."""
@@ -192,6 +194,8 @@ class Machine:
             if "jupyter_direc" in runtype:
                 self._ports["8080/tcp"] = asked["8080/tcp"] = self._publish(sandbox, 8080)
         for port, protocol in environment.published(self._spec):
+            if f"{port}/{protocol}" in asked:
+                continue
             public = self._publish(sandbox, port) if protocol == "tcp" else self._hold_udp()
             asked[f"{port}/{protocol}"] = public
             inside = port if port <= MAX_PORT else public

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from simulator.machine.agent import MESSAGE_LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from simulator.machine.namespaces import Container
 
-MESSAGE_LIMIT = 2**19
 CHUNK = 2**18
+GONE = "the container is gone"
 
 
 class Isolation(enum.Enum):
@@ -59,10 +61,16 @@ class Program:
                 os.set_blocking(stream, False)
 
     async def wait(self) -> int:
-        """Return the exit code, or minus the number of the signal that ended it."""
-        answer = await asyncio.get_running_loop().sock_recv(self._reply, 1024)
-        self._reply.close()
-        outcome = json.loads(answer or b'{"signal": 9}')
+        """Return the exit code, or minus the number of the signal that ended it.
+
+        Raises:
+            ConnectionResetError: the container was killed.
+        """
+        with self._reply:
+            answer = await asyncio.get_running_loop().sock_recv(self._reply, 1024)
+        if not answer:
+            raise ConnectionResetError(GONE)
+        outcome = json.loads(answer)
         return int(outcome["exit"]) if "exit" in outcome else -int(outcome["signal"])
 
     async def read(self, stream: int) -> bytes:
@@ -231,7 +239,7 @@ def _ask(control: socket.socket, request: Any, *fds: int) -> socket.socket:
 async def _receive_fd(reply: socket.socket) -> int:
     _, fds = await _receive(reply)
     if not fds:
-        raise ConnectionResetError("the container is gone")
+        raise ConnectionResetError(GONE)
     return fds[0]
 
 

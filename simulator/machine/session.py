@@ -99,7 +99,11 @@ class Session(asyncssh.SSHServerProcess[bytes]):
             for stream, writer in ((program.stdout, self.stdout), (program.stderr, self.stderr))
             if stream is not None
         ]
-        outcome = await program.wait()
+        try:
+            outcome = await program.wait()
+        except ConnectionError:
+            self.channel.get_connection().abort()
+            return
         feeding.cancel()
         await asyncio.gather(*showing, return_exceptions=True)
         if outcome >= 0:

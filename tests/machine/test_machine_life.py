@@ -63,6 +63,24 @@ def test_a_stop_kills_everything_at_once_and_keeps_the_files(machine: Rented) ->
     assert machine.output("cat ~/kept; ls ~/flushed 2>&1 || true").startswith("kept\nls: cannot access")
 
 
+def test_a_stop_does_not_even_hang_up_the_terminals(machine: Rented) -> None:
+    async def run() -> None:
+        async with machine.connect() as connection:
+            process = await connection.create_process(
+                "trap 'echo hangup > ~/hangup' HUP TERM EXIT; echo ready; while :; do sleep 0.01; done",
+                term_type="xterm",
+            )
+            await process.stdout.readline()
+            await asyncio.to_thread(machine.stop)
+            await process.wait_closed()
+            assert process.exit_status is None
+            assert process.exit_signal is None
+
+    asyncio.run(run())
+    machine.start()
+    assert machine.ssh("cat ~/hangup").returncode == 1
+
+
 def test_a_stop_ends_the_sessions(machine: Rented) -> None:
     argv = ["ssh", *machine.options(), "-p", str(machine.direct), "root@127.0.0.1", "echo up; sleep 1000"]
     client = subprocess.Popen(argv, stdout=subprocess.PIPE)
@@ -198,12 +216,13 @@ def test_dead_ssh_accepts_and_never_answers(yard: Yard) -> None:
 
 
 def test_ports_above_65535_ask_for_one_number_inside_and_outside(yard: Yard) -> None:
-    env = {"-p 70000:70000": "1", "-p 8188:18188": "1", "-p 5000:5000/udp": "1", "NAME": "value", "-h": "box"}
+    env = {"-p 70000:70000": "1", "-p 8188:18188": "1", "-p 22:22": "1", "-p 5000:5000/udp": "1", "-h": "box"}
     machine = yard.rent(env=env)
     ports = machine.host.ports
     number = ports.pop("22/tcp"), ports.pop("18188/tcp"), ports.pop("5000/udp")
     ((inside, outside),) = ports.items()
     assert inside == f"{outside}/tcp"
+    assert machine.output("hostname") == "box\n"
     seen = machine.output("env | grep VAST_ | sort")
     assert seen == (
         f"VAST_CONTAINERLABEL=C.4711\nVAST_TCP_PORT_18188={number[1]}\nVAST_TCP_PORT_22={number[0]}\n"
