@@ -19,19 +19,20 @@ class Spec(BaseModel):
 
 def _seconds(value: object) -> object:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return float(match[1]) * _SECONDS[match[2]]
-    raise ValueError(f"write a duration with its unit, such as 90s, 15m or 2h; found {value!r}")
+        seconds = float(match[1]) * _SECONDS[match[2]]
+        if 1 <= seconds <= 30 * 86400:
+            return seconds
+    raise ValueError(f"write a duration from 1s to 720h with its unit, such as 90s or 15m; found {value!r}")
 
 
 Duration = Annotated[
     float,
-    Field(ge=1, le=30 * 86400),
     BeforeValidator(_seconds),
     # 17 digits give every float back, and within the bounds none is written with an exponent
     PlainSerializer(lambda seconds: f"{seconds:.17g}s", return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(s|m|h)$"}),
 ]
-"""Seconds, written with a unit: `90s`, `15m`, `2h`; at least a second and at most 30 days."""
+"""Seconds, written with a unit: `90s`, `15m`, `2h`; from a second to 30 days."""
 
 
 def _gigabytes(value: object) -> object:

@@ -113,6 +113,9 @@ def _construct(node: yaml.Node, at: _Path, places: _Places, path: Path) -> Any:
 
 
 def _merged(old: Any, new: Any, at: _Path, places: _Places, source: str) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        for replaced in [place for place in places if place[: len(at)] == at]:
+            del places[replaced]
     places[at] = source
     if isinstance(new, dict):
         merged = dict(old) if isinstance(old, dict) else {}
@@ -127,6 +130,7 @@ def _describe(problem: Any, value: dict[str, Any], places: _Places, path: Path) 
     at: _Path = tuple(problem["loc"][1:] if tagged else problem["loc"])
     place = next((places[at[:end]] for end in range(len(at), -1, -1) if at[:end] in places), str(path))
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        place = places.get(("kind",), place)
         return f"{place}: kind: must be one of {', '.join(_KINDS)}; found {value.get('kind')!r}"
     found = problem["input"]
     message = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
