@@ -6,7 +6,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr
 
 from components.spec.base import Spec
 from components.spec.node import Node
@@ -22,6 +22,8 @@ class RentRequest(Spec):
     name, so that nobody else's machine is ever taken for ours, even on a shared account. FIT is a digest of
     what cannot change on a rented machine: a leftover that no longer fits is destroyed, not adopted.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # the input holds the private key
 
     stack: str
     name: str
