@@ -1,0 +1,133 @@
+"""What a change of each field does to a rented machine, and what drift of its status does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit_models import node, nodes
+
+from components.spec.node import Node
+from components.vast.policy import NODE, Change, Effect, compare
+from components.vast.status import Status
+
+MACHINE = {"gpu": "RTX 4090", "gpu_count": 1, "vram": 24564, "status": "running", "instance_id": 5}
+
+OTHER: dict[str, Any] = {
+    "image": "vastai/base",
+    "disk": 61,
+    "env": {"A": "b"},
+    "bid": 0.5,
+    "label": "mine",
+    "cpu": 9,
+    "ram": 99,
+    "internet": {"down": 1},
+    "max_price": 0.01,
+    "reliability": 0.5,
+    "verified": False,
+    "countries": ["NL"],
+    "limits": {"attempts": 1},
+    "adopt": 5,
+    "gpu": {"models": ["A100"]},
+}
+"""Another value for each field of a node; the machine is what it is."""
+
+
+def test_every_field_of_a_node_has_an_effect() -> None:
+    assert NODE.keys() == Node.model_fields.keys() == OTHER.keys()
+
+
+@given(nodes())
+def test_an_unchanged_node_changes_nothing(wanted: Node) -> None:
+    machine = {**MACHINE, "instance_id": wanted.adopt or 5}
+
+    assert compare(wanted, wanted, machine) == Change()
+
+
+@pytest.mark.parametrize("name", [name for name in NODE if NODE[name] is Effect.REPLACE])
+def test_what_is_fixed_in_a_machine_asks_for_another(name: str) -> None:
+    assert compare(node(), node(**{name: OTHER[name]}), MACHINE) == Change(replace=(name,))
+
+
+@pytest.mark.parametrize("name", [name for name in NODE if NODE[name] is Effect.KEEP])
+def test_what_matters_only_in_the_choice_keeps_the_machine(name: str) -> None:
+    assert compare(node(), node(**{name: OTHER[name]}), MACHINE) == Change()
+
+
+def test_another_label_is_changed_in_place() -> None:
+    assert compare(node(), node(label="mine"), MACHINE) == Change(update=("label",))
+
+
+def test_another_bid_is_changed_in_place() -> None:
+    assert compare(node(bid=0.5), node(bid=0.6), MACHINE) == Change(update=("bid",))
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, 0.5), (0.5, None)])
+def test_on_demand_and_interruptible_cannot_be_switched(old: float | None, new: float | None) -> None:
+    assert "bid" in compare(node(bid=old), node(bid=new), MACHINE).replace
+
+
+@pytest.mark.parametrize(
+    ("gpu", "serves"),
+    [
+        ({"models": ["RTX 4090", "A100"]}, True),
+        ({"models": ["A100", "RTX 4090"], "vram": 24, "cuda": 11.8}, True),
+        ({"models": ["RTX 4090"], "vram": 16}, True),
+        ({"models": ["A100"]}, False),
+        ({"models": ["RTX 4090"], "count": 2}, False),
+        ({"models": ["RTX 4090", "A100"], "vram": 40}, False),
+    ],
+)
+def test_the_rented_gpu_is_kept_as_long_as_it_serves(gpu: dict[str, Any], serves: bool) -> None:
+    change = compare(node(gpu={"models": ["RTX 4090"], "vram": 20}), node(gpu=gpu), MACHINE)
+
+    assert change == Change(replace=() if serves else ("gpu",))
+
+
+def test_a_family_is_served_by_each_of_its_members() -> None:
+    machine = {**MACHINE, "gpu": "A100 SXM4", "vram": 81559}
+
+    assert compare(node(gpu={"models": ["A100 SXM4"]}), node(gpu={"models": ["A100"]}), machine) == Change()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replace"),
+    [(None, 5, ()), (5, None, ()), (None, 6, ("adopt",)), (5, 6, ("adopt",)), (6, 6, ("adopt",))],
+)
+def test_a_machine_is_replaced_by_the_one_to_adopt_unless_it_is_that(
+    old: int | None, new: int | None, replace: tuple[str, ...]
+) -> None:
+    assert compare(node(adopt=old), node(adopt=new), MACHINE) == Change(replace)
+
+
+DRIFT = {
+    Status.RUNNING: Change(),
+    Status.PROVISIONING: Change(),
+    Status.OFFLINE: Change(),
+    Status.STOPPED: Change(update=("status",)),
+    Status.OUTBID: Change(replace=("status",)),
+    Status.SCHEDULING: Change(replace=("status",)),
+    Status.CRASHED: Change(replace=("status",)),
+}
+
+
+@pytest.mark.parametrize("state", Status)
+def test_drift_of_the_status_asks_for_what_mends_it(state: Status) -> None:
+    """An offline host may come back with the data, so it is waited for."""
+    assert compare(node(bid=0.5), node(bid=0.5), {**MACHINE, "status": str(state)}) == DRIFT[state]
+
+
+def test_a_raised_bid_is_tried_before_another_machine() -> None:
+    outbid = {**MACHINE, "status": "outbid"}
+
+    assert compare(node(bid=0.5), node(bid=0.6), outbid) == Change(update=("bid", "status"))
+
+
+@given(nodes(), nodes(), st.sampled_from(list(Status)))
+def test_any_two_nodes_can_be_compared(old: Node, new: Node, state: Status) -> None:
+    change = compare(old, new, {**MACHINE, "status": str(state)})
+
+    assert set(change.replace + change.update) <= {*NODE, "status"}
+    assert all(getattr(old, name) != getattr(new, name) for name in change.update if name != "status")
