@@ -12,7 +12,6 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 from fabric import Config, Connection
-from invoke.exceptions import CommandTimedOut
 from paramiko import (
     AuthenticationException,
     Ed25519Key,
@@ -83,37 +82,37 @@ class Shell:
             what: what the script does, in words for an error message.
             script: may end in a command that reads `stdin`.
             stdin: fed to the script after it was read.
-            timeout: seconds.
+            timeout: seconds without a word from the machine.
 
         Raises:
             CommandFailed: on a non-zero exit code.
             Unreachable: when the connection broke or nothing came back in time.
         """
         # In braces, bash reads the whole script before it runs any of it and leaves the rest of the input.
-        wrapped = f"{{\n{script}\nexit\n}}\n{stdin}"
-        try:
-            result = self.connection.run(
-                "bash", in_stream=StringIO(wrapped), hide=True, warn=True, timeout=timeout, encoding="utf-8"
-            )
-        except CommandTimedOut:
-            raise Unreachable(f"{what}: no end after {timeout:g} s") from None
-        except (SSHException, EOFError, OSError) as error:
-            raise Unreachable(f"{what}: the connection broke: {error}") from None
-        if result.failed:
-            raise CommandFailed(what, result.exited, result.stderr + result.stdout)
-        return str(result.stdout)
+        code, output, errors = self._execute(what, "bash", f"{{\n{script}\nexit\n}}\n{stdin}", timeout)
+        if code:
+            raise CommandFailed(what, code, (errors + output).decode("utf-8", errors="replace"))
+        return output.decode("utf-8", errors="replace")
 
     def read(self, what: str, command: str) -> bytes:
         """Return what a short `command` prints, as bytes: a log may end in the middle of a character."""
-        channel = self.connection.transport.open_session(timeout=_CONNECT_SECONDS)
+        return self._execute(what, command, "", _CONNECT_SECONDS)[1]
+
+    def _execute(self, what: str, command: str, stdin: str, timeout: float) -> tuple[int, bytes, bytes]:
+        """Run `command` over a channel of the connection: Fabric's own `run` feeds input a byte at a time."""
         try:
-            channel.settimeout(_CONNECT_SECONDS)
-            channel.exec_command(command)
-            return bytes(channel.makefile("rb").read())
+            channel = self.connection.transport.open_session(timeout=_CONNECT_SECONDS)
+            with channel:
+                channel.settimeout(timeout)
+                channel.exec_command(command)
+                channel.sendall(stdin.encode())
+                channel.shutdown_write()
+                output, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
+                return channel.recv_exit_status(), output, errors
+        except TimeoutError:
+            raise Unreachable(f"{what}: nothing was heard for {timeout:g} s") from None
         except (SSHException, EOFError, OSError) as error:
             raise Unreachable(f"{what}: the connection broke: {error}") from None
-        finally:
-            channel.close()
 
 
 @contextmanager
