@@ -197,9 +197,13 @@ def main() -> None:
     with reply:
         _send_fd(reply, os.open("/", os.O_PATH))
     Agent(control).serve()
-    if not isolated:
+    # Before the sockets here close: no program may notice the end of its session and react.
+    if isolated:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+    else:
         _kill_descendants()
-    os._exit(0)  # at once: what still runs must not see the simulator close its connections
+    os._exit(0)
 
 
 if __name__ == "__main__":

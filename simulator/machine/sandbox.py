@@ -255,7 +255,12 @@ async def _receive(reply: socket.socket) -> tuple[bytes, list[int]]:
 async def _until(add: Callable[..., None], remove: Callable[[int], bool], fd: int) -> None:
     """Wait until the event loop calls back what `add` registers for a descriptor."""
     ready = asyncio.get_running_loop().create_future()
-    add(fd, ready.set_result, None)
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    add(fd, wake)
     try:
         await ready
     finally:
