@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import requests
 from pulumi import automation as auto
+from rich.box import SIMPLE
 from rich.table import Table
 
 from cli import scenes, simulation
@@ -123,23 +124,28 @@ def _teller(voice: Voice) -> Callable[[str], None]:
     """Show what moves (uploads, waiting) in one line, and keep what happened."""
 
     def tell(line: str) -> None:
-        moving = " sent " in line or line.startswith(("install:", "base-model:"))
+        moving = " sent " in line or line.startswith(("install:", "base-model:", "starting:"))
         (voice.moving if moving else voice.line)(line)
 
     return tell
 
 
+_KINDS: Final = {"gpu": "GPU", "disk": "disk", "bwd": "download", "bwu": "upload"}
+
+
 def _show(ledger: dict[str, Any], voice: Voice) -> None:
-    table = Table("instance", "GPU", "seconds by state", "GPU $", "disk $", "traffic $", "total $")
+    """Print every segment of the bill: seconds at $/h, or GB at $/GB."""
+    table = Table("instance", "for", "how much", "at", "$", box=SIMPLE)
     for contract in ledger["contracts"]:
-        states = ", ".join(
-            f"{name} {seconds:.0f}" for name, seconds in contract["seconds"].items() if seconds
-        )
-        money = [f"{contract[kind]:.4f}" for kind in ("gpu", "disk", "traffic", "total")]
+        for part in contract["segments"]:
+            timed = part["kind"] in ("gpu", "disk")
+            quantity = f"{part['quantity']:,} s" if timed else f"{part['quantity'] / 1e9:.3f} GB"
+            rate = f"{part['rate'] / 1e9:.4f} $/{'h' if timed else 'GB'}"
+            amount = f"{part['amount'] / 1e9:.4f}"
+            table.add_row(str(contract["id"]), _KINDS[part["kind"]], quantity, rate, amount)
         gpu = f"{contract['num_gpus']}x {contract['gpu_name']}"
-        table.add_row(str(contract["id"]), gpu, states, *money)
+        table.add_row("", gpu, "", "in all", f"{contract['total']:.4f}", style="bold")
     voice.console.print(table)
-    voice.line("the GPU bills while running, the disk from creation to destruction, traffic by the GB")
     voice.line(f"{ledger['billing_now']} instances billing")
 
 

@@ -150,7 +150,7 @@ def first_step(shell: Shell, limit: float, say: Callable[[str], None]) -> Follow
         if time.monotonic() > deadline:
             raise Unreachable(f"no training step after {limit / 60:g} minutes; the log ends: {job.tail}")
         if job.tail and job.tail != told:
-            say(job.tail)
+            say(f"starting: {job.tail}")
             told = job.tail
         time.sleep(_POLL)
 
