@@ -61,11 +61,11 @@ class Progress:
         *lines, self._partial = re.split(r"[\r\n]", self._partial + text)
         for line in lines:
             self._line(line)
-        if _BAR.search(self._partial):
+        if _BAR.match(self._partial):
             self._line(self._partial)
 
     def _line(self, line: str) -> None:
-        if bar := _BAR.search(line):
+        if bar := _BAR.match(line):
             self.step, self.total = int(bar["step"]), int(bar["total"])
             if "?" not in bar["rate"] and (rate := float(bar["rate"])):
                 self.seconds_per_step = rate if bar["unit"] == "s/it" else 1 / rate
