@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -95,5 +96,5 @@ def _bring(
         voice.still()
         fetched[path] = target
         voice.line(
-            f"brought home {target} ({target.stat().st_size / 1e6:.1f} MB), sha256 {digest[:16]}… checked"
+            f"brought home {os.path.relpath(target)} ({target.stat().st_size / 1e6:.1f} MB), sha256 {digest[:16]}… checked"
         )
