@@ -6,6 +6,7 @@ Everything it keeps lies under `.fragua/demo`, and the checkpoint under `output/
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -18,7 +19,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from cli import scenes, simulation
-from cli.console import Voice
+from cli.console import Voice, bar
 from cli.project import lay_out, listener, reason
 from cli.watch import watch
 from components.errors import FraguaError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _SCALE: Final = 60
 """Virtual seconds per second: an hour of rented GPU passes in a minute."""
 
+_SENT: Final = re.compile(r" sent .*\((\d+) %\)")
 _IMAGES: Final = 20
 _JOB: Final = {"training": {"epochs": 8, "save_every_epochs": 8}, "dataset": {"repeats": 10}}
 
@@ -124,8 +126,12 @@ def _teller(voice: Voice) -> Callable[[str], None]:
     """Show what moves (uploads, waiting) in one line, and keep what happened."""
 
     def tell(line: str) -> None:
-        moving = " sent " in line or line.startswith(("install:", "base-model:", "starting:"))
-        (voice.moving if moving else voice.line)(line)
+        if share := _SENT.search(line):
+            voice.moving(f"{bar(int(share[1]), 100)} {line}")
+        elif line.startswith(("install:", "base-model:", "starting:")):
+            voice.moving(line)
+        else:
+            voice.line(line)
 
     return tell
 

@@ -95,6 +95,5 @@ def _bring(
         digest = fetch(shell, path, target, tell)
         voice.still()
         fetched[path] = target
-        voice.line(
-            f"brought home {os.path.relpath(target)} ({target.stat().st_size / 1e6:.1f} MB), sha256 {digest[:16]}… checked"
-        )
+        size = target.stat().st_size / 1e6
+        voice.line(f"brought home {os.path.relpath(target)} ({size:.1f} MB), sha256 {digest[:16]}… checked")
