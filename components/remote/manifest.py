@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.errors import TransferFailed
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_UNSENDABLE: Final = re.compile("[\n\r\\\\\ud800-\udfff]")
+"""Python shows a byte of a name that is not UTF-8 as a surrogate."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,11 @@ def scan(folder: Path) -> Manifest:
         relative = path.relative_to(folder)
         if any(part.startswith(".") for part in relative.parts) or not path.is_file():
             continue
-        if any(character in str(relative) for character in "\n\r\\"):
-            raise TransferFailed(f"{path}: rename it; a line break or backslash in a name cannot be sent")
+        if _UNSENDABLE.search(str(relative)):
+            raise TransferFailed(
+                f"{str(path)!r}: rename it; a line break, a backslash or bytes that are not UTF-8 "
+                "in a name cannot be sent"
+            )
         files.append(File(relative.as_posix(), path.stat().st_size, sha256(path)))
     return Manifest(tuple(files))
 
