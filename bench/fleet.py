@@ -17,7 +17,7 @@ from cli.project import lay_out
 from components.vast.client import SPACING
 
 _COUNTS: Final = (1, 10, 50)
-_SCALE: Final = 600.0
+_SCALE: Final = 30.0
 
 _ENDPOINTS: Final = {
     r"POST /api/v0/bundles": "search",

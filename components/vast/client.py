@@ -42,6 +42,9 @@ SPACING: Final[dict[str, float]] = {
 }
 """Least seconds between two calls of one endpoint with one key, from the API's documented thresholds."""
 
+_MARGIN: Final = 0.1
+"""Seconds added to each spacing: two calls may come closer to each other on their way."""
+
 _PENALTY: Final = 12.0
 """Seconds to wait after a create was refused with 429, as documented."""
 
@@ -186,7 +189,7 @@ class Api:
     ) -> Any:
         pace = _paces[self.url, self._key, endpoint]
         for attempt in range(1, _TRIES + 1):
-            pace.wait(SPACING[endpoint])
+            pace.wait(SPACING[endpoint] + _MARGIN)
             wait = min(2.0**attempt, 30.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
             try:
                 response = self._session.request(

@@ -215,7 +215,6 @@ class Acquisition:
             release(self.api, [instance.id])
 
     def _await(self, instance: Instance) -> None:
-        self.api.attach_key(instance.id, self.request.public_key)
         deadline = time.monotonic() + self.request.node.limits.boot
         self.waiting[instance.id] = _Attempt(instance, deadline)
         self.say(f"instance {instance.id} is billed from now; waiting for it to run")
@@ -251,9 +250,7 @@ class Acquisition:
             attempt.running_since = attempt.running_since or now
             if instance.direct or now > attempt.running_since + _PORTS_LAG:
                 self.say(f"instance {instance.id} runs; checking SSH, GPU and disk")
-                attempt.check = self.checks.submit(
-                    verified_login, self.request, instance, self.pinned.get(instance.id, "")
-                )
+                attempt.check = self.checks.submit(self._check, instance)
         elif (
             state in (Status.OUTBID, Status.SCHEDULING, Status.STOPPED)
             and instance.id != self.request.node.adopt
@@ -264,6 +261,11 @@ class Acquisition:
         elif now > attempt.deadline:
             minutes = self.request.node.limits.boot / 60
             self._fail(attempt, f"still {instance.actual_status} after {minutes:g} minutes")
+
+    def _check(self, instance: Instance) -> Login:
+        """Attach the key, so that the platform keeps it there, and verify; in a thread of its own."""
+        self.api.attach_key(instance.id, self.request.public_key)
+        return verified_login(self.request, instance, self.pinned.get(instance.id, ""))
 
     def _judge(self, attempt: _Attempt, check: Future[Login]) -> None:
         if not check.done():
