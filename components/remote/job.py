@@ -106,7 +106,8 @@ def status_script(names: list[str]) -> str:
     return f"""for name in {shlex.join(names)}; do
   cd "{WORKSPACE}/.fragua/jobs/$name" 2>/dev/null || {{ echo "$name absent - 0"; echo; continue; }}
   if [ -e exit ]; then code=$(cat exit); if [ "$code" = 0 ]; then state=done; else state=failed; fi
-  elif ( exec 9>>lock; flock -n 9 ); then code=-; state=lost
+  # it may have ended since the line above
+  elif ( exec 9>>lock; flock -n 9 && [ ! -e exit ] ); then code=-; state=lost
   else code=-; state=running; fi
   echo "$name $state $code $(stat -c %s log 2>/dev/null || echo 0)"
   echo "$(tail -c 400 log 2>/dev/null | tr '\\r' '\\n' | sed '/^[[:space:]]*$/d' | tail -n 1 | cut -c 1-200)"
