@@ -14,7 +14,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 class Spec(BaseModel):
     """A piece of a job file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def _seconds(value: object) -> object:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 import yaml
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from components.errors import SpecError
 from components.spec.infer import InferJob
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Job: TypeAlias = TrainJob | InferJob
-JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
-_KINDS: dict[str, type[BaseModel]] = {"train": TrainJob, "infer": InferJob}
+KINDS: Final[dict[str, type[TrainJob | InferJob]]] = {"train": TrainJob, "infer": InferJob}
+"""The model of each `kind`. Only the one that is asked for is ever built."""
 
 _Path: TypeAlias = tuple[str | int, ...]
 _Places: TypeAlias = dict[_Path, str]
@@ -53,8 +53,12 @@ def load(path: Path, override: Mapping[str, Any] | None = None, override_from: s
         raise SpecError(f"{override_from}: must be a mapping with the job file's keys; found {override!r}")
     for key, new in (override or {}).items():
         value[key] = _merged(value.get(key), new, (key,), places, override_from)
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        place = places.get(("kind",), places[()])
+        raise SpecError(f"{place}: kind: must be one of {', '.join(KINDS)}; found {kind!r}")
     try:
-        return JOB.validate_python(value)
+        return KINDS[kind].model_validate(value)
     except ValidationError as error:
         # a list with one wrong item is also reported as too short
         problems = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
@@ -126,16 +130,12 @@ def _merged(old: Any, new: Any, at: _Path, places: _Places, source: str) -> Any:
 
 
 def _describe(problem: Any, value: dict[str, Any], places: _Places, path: Path) -> str:
-    tagged = problem["loc"] and problem["loc"][0] in _KINDS
-    at: _Path = tuple(problem["loc"][1:] if tagged else problem["loc"])
+    at: _Path = tuple(problem["loc"])
     place = next((places[at[:end]] for end in range(len(at), -1, -1) if at[:end] in places), str(path))
-    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        place = places.get(("kind",), place)
-        return f"{place}: kind: must be one of {', '.join(_KINDS)}; found {value.get('kind')!r}"
     found = problem["input"]
     message = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     if problem["type"] == "extra_forbidden":
-        message = _unknown_key(at, _KINDS[value["kind"]])
+        message = _unknown_key(at, KINDS[value["kind"]])
     elif problem["type"] != "value_error" and isinstance(found, str | int | float):
         message += f"; found {found!r}"
     return f"{place}: {_dotted(at)}: {message}" if at else f"{place}: {message}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+from pydantic import Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from components.spec.load import JOB
+from components.spec.base import Spec
+from components.spec.load import Job
 
 PATH: Final = Path("configs/job.schema.json")
 """Where it lies, relative to the project; each job file names it in its first line."""
@@ -21,9 +26,36 @@ class _Schema(GenerateJsonSchema):
         return False
 
 
+def _all(model: type[Spec]) -> list[type[Spec]]:
+    return [found for child in model.__subclasses__() for found in (child, *_all(child))]
+
+
+def _docstrings(model: type[Spec]) -> dict[str, str]:
+    """Return the docstring under each field, read from the source.
+
+    pydantic could keep them in the models, but then every preview would pay for reading them.
+    """
+    [tree] = ast.parse(inspect.getsource(model)).body
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    return {
+        field.target.id: inspect.cleandoc(words.value.value)
+        for field, words in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(words, ast.Expr)
+        and isinstance(words.value, ast.Constant)
+        and isinstance(words.value.value, str)
+    }
+
+
 def schema() -> str:
     """Return the schema as text, with defaults as they are written in a job file."""
-    found = JOB.json_schema(mode="serialization", schema_generator=_Schema)
+    job: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
+    found = job.json_schema(mode="serialization", schema_generator=_Schema)
+    for model in _all(Spec):
+        properties = found["$defs"].get(model.__name__, {}).get("properties", {})
+        for field, words in _docstrings(model).items():
+            properties.get(field, {})["description"] = words
     dialect = {"$schema": _Schema.schema_dialect, "title": "A job file of fragua"}
     text = json.dumps({**dialect, **found}, indent=2)
     # pydantic leaves a bound that follows a validator under its own name

@@ -17,9 +17,9 @@ from components.vast.status import Status
 class GangProvider(VastProvider):
     """Several equal machines, all or none."""
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse a node that cannot be right, before a cent is spent."""
-        return CheckResult(news, failures(news))
+        return CheckResult(news, failures(olds, news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Replace all where one would be; make up a changed count or a lost machine in place."""

@@ -16,8 +16,6 @@ from components.vast.status import Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from components.spec.node import Gpu, Node
-
 
 class Effect(Enum):
     """What a changed field asks for."""
@@ -56,22 +54,22 @@ class Change:
     update: tuple[str, ...] = ()
 
 
-def compare(old: Node, new: Node, machine: Mapping[str, Any]) -> Change:
+def compare(old: Mapping[str, Any], new: Mapping[str, Any], machine: Mapping[str, Any]) -> Change:
     """Return what has to happen so that `machine`, rented for `old`, serves `new`.
 
     Args:
-        old: the node as it was last applied.
-        new: the node as it is now declared.
+        old: the node as it was last applied, as JSON without its empty fields.
+        new: the node as it is now declared, likewise.
         machine: the resource's outputs: `gpu`, `gpu_count`, `vram` (MiB), `status`, `instance_id`.
     """
-    changed = [name for name in NODE if getattr(old, name) != getattr(new, name)]
+    changed = [name for name in NODE if old.get(name) != new.get(name)]
     replace = [name for name in changed if NODE[name] is Effect.REPLACE]
     update = [name for name in changed if NODE[name] is Effect.UPDATE]
-    if "gpu" in changed and not _serves(machine, new.gpu):
+    if "gpu" in changed and not _serves(machine, new["gpu"]):
         replace.append("gpu")
-    if new.adopt is not None and new.adopt != machine["instance_id"]:
+    if "adopt" in new and new["adopt"] != machine["instance_id"]:
         replace.append("adopt")
-    if (old.bid is None) != (new.bid is None):
+    if ("bid" in old) != ("bid" in new):
         replace.append("bid")
     if machine["status"] == Status.STOPPED or (machine["status"] == Status.OUTBID and "bid" in update):
         update.append("status")
@@ -80,10 +78,10 @@ def compare(old: Node, new: Node, machine: Mapping[str, Any]) -> Change:
     return Change(tuple(replace), tuple(update))
 
 
-def _serves(machine: Mapping[str, Any], gpu: Gpu) -> bool:
-    names = {name for model in gpu.models for name in gpus.names(model)}
+def _serves(machine: Mapping[str, Any], gpu: Mapping[str, Any]) -> bool:
+    names = {name for model in gpu["models"] for name in gpus.names(model)}
     return (
         machine["gpu"] in names
-        and machine["gpu_count"] == gpu.count
-        and machine["vram"] >= (gpu.vram or 0) * MIB_PER_GB
+        and machine["gpu_count"] == gpu["count"]
+        and machine["vram"] >= gpu.get("vram", 0) * MIB_PER_GB
     )

@@ -19,9 +19,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 from pulumi.runtime import rpc
-from pydantic import ValidationError
 
-from components.spec.node import Node
 from components.vast import policy
 from components.vast.status import Status
 
@@ -79,9 +77,9 @@ class SshKeyProvider(VastProvider):
 class InstanceProvider(VastProvider):
     """One verified machine."""
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Refuse a node that cannot be right, before a cent is spent."""
-        return CheckResult(news, failures(news))
+        return CheckResult(news, failures(olds, news))
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Compare what is declared with what was rented; the market has no say."""
@@ -112,10 +110,14 @@ class InstanceProvider(VastProvider):
         self.account(props).release([int(id_)], props)
 
 
-def failures(news: dict[str, Any]) -> list[CheckFailure]:
+def failures(olds: dict[str, Any], news: dict[str, Any]) -> list[CheckFailure]:
     """Return what is wrong with the node of an instance or a gang; unknown values are not judged."""
-    if _has_unknowns(news["node"]):
+    if olds.get("node") == news["node"] or _has_unknowns(news["node"]):
         return []
+    from pydantic import ValidationError  # noqa: PLC0415 - an unchanged node needs no pydantic
+
+    from components.spec.node import Node  # noqa: PLC0415 - likewise
+
     try:
         Node.model_validate(news["node"])
     except ValidationError as error:
@@ -130,7 +132,7 @@ def difference(olds: dict[str, Any], news: dict[str, Any], machine: dict[str, An
     """Compare the node that `machine` was rented for with the one now declared."""
     if _has_unknowns(news["node"]):
         return DiffResult(changes=True, delete_before_replace=True)
-    change = policy.compare(Node.model_validate(olds["node"]), Node.model_validate(news["node"]), machine)
+    change = policy.compare(olds["node"], news["node"], machine)
     moved = [name for name in ("stack", "name") if olds[name] != news[name]]
     new_key = news["public_key"] != olds["public_key"]
     return DiffResult(

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from unit_models import node, nodes
 
 from components.spec.node import Node
-from components.vast.policy import NODE, Change, Effect, compare
+from components.vast import policy
+from components.vast.policy import NODE, Change, Effect
 from components.vast.status import Status
 
 MACHINE = {"gpu": "RTX 4090", "gpu_count": 1, "vram": 24564, "status": "running", "instance_id": 5}
@@ -33,6 +34,12 @@ OTHER: dict[str, Any] = {
     "gpu": {"models": ["A100"]},
 }
 """Another value for each field of a node; the machine is what it is."""
+
+
+def compare(old: Node, new: Node, machine: dict[str, Any]) -> Change:
+    """Compare two nodes as a program declares them."""
+    before, after = (each.model_dump(mode="json", exclude_none=True) for each in (old, new))
+    return policy.compare(before, after, machine)
 
 
 def test_every_field_of_a_node_has_an_effect() -> None:
