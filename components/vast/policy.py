@@ -58,7 +58,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], machine: Mapping[str
     """Return what has to happen so that `machine`, rented for `old`, serves `new`.
 
     Args:
-        old: the node as it was last applied, as JSON without its empty fields.
+        old: the node as it was last applied, as JSON without its defaults.
         new: the node as it is now declared, likewise.
         machine: the resource's outputs: `gpu`, `gpu_count`, `vram` (MiB), `status`, `instance_id`.
     """
@@ -82,6 +82,6 @@ def _serves(machine: Mapping[str, Any], gpu: Mapping[str, Any]) -> bool:
     names = {name for model in gpu["models"] for name in gpus.names(model)}
     return (
         machine["gpu"] in names
-        and machine["gpu_count"] == gpu["count"]
+        and machine["gpu_count"] == gpu.get("count", 1)
         and machine["vram"] >= gpu.get("vram", 0) * MIB_PER_GB
     )

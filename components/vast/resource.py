@@ -67,10 +67,11 @@ class Gang(Resource, module="vast", name="Gang"):
 
 
 def _inputs(name: str, node: Node, key: SshKey) -> dict[str, Any]:
+    """Leave defaults out: a new field, or another default, must not change what is already rented."""
     return {
         "stack": pulumi.get_stack(),
         "name": name,
-        "node": node.model_dump(mode="json", exclude_none=True),
+        "node": node.model_dump(mode="json", exclude_defaults=True),
         "public_key": key.public_key,
         "private_key": key.private_key,
     }
