@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from unit_models import node, train_job, train_jobs
 
 from components.kohya.plan import SD_SCRIPTS_COMMIT, arguments, base_model, dataset_toml, plan
@@ -142,6 +142,7 @@ def machine(tmp_path: Path) -> Machine:
 
 @settings(max_examples=15)
 @given(job=train_jobs())
+@example(job=train_job(dataset={"path": "images", "class_tokens": '$HOME `id` \\ "q" it\'s END\nEND\n'}))
 def test_the_training_script_hands_over_the_arguments_and_the_dataset_file(
     tmp_path_factory: pytest.TempPathFactory, job: TrainJob
 ) -> None:

@@ -78,7 +78,7 @@ def test_each_offer_is_either_chosen_or_counted_as_rejected_once(market: list[Of
         ({}, {"num_gpus": 2}, "with another GPU or count"),
         ({"gpu": {"models": ["RTX 4090"], "vram": 24}}, {"gpu_ram": 20475}, "with less than 24 GB of VRAM"),
         ({}, {"cuda_max_good": 12.2}, "with a driver older than CUDA 12.4"),
-        ({"max_price": 0.4}, {}, "dearer than 0.4 $/h"),
+        ({"max_price": 0.49}, {}, "dearer than 0.49 $/h"),
         ({"bid": 0.1}, {}, "not for a bid of 0.1 $/h"),
         ({"disk": 600}, {}, "with less than 600 GB of disk"),
         ({"cpu": 17}, {}, "with fewer than 17 cores"),

@@ -11,17 +11,15 @@ from unit_models import node, nodes
 
 from components.spec.node import Node
 from components.vast import policy
-from components.vast.policy import NODE, Change, Effect
+from components.vast.policy import NODE, Change
 from components.vast.status import Status
 
 MACHINE = {"gpu": "RTX 4090", "gpu_count": 1, "vram": 24564, "status": "running", "instance_id": 5}
 
-OTHER: dict[str, Any] = {
-    "image": "vastai/base",
-    "disk": 61,
-    "env": {"A": "b"},
-    "bid": 0.5,
-    "label": "mine",
+REPLACED: dict[str, Any] = {"image": "x", "disk": 61, "env": {"A": "b"}, "gpu": {"models": ["A100"]}}
+"""Another value for each field that is fixed in a machine."""
+
+KEPT: dict[str, Any] = {
     "cpu": 9,
     "ram": 99,
     "internet": {"down": 1},
@@ -31,19 +29,18 @@ OTHER: dict[str, Any] = {
     "countries": ["NL"],
     "limits": {"attempts": 1},
     "adopt": 5,
-    "gpu": {"models": ["A100"]},
 }
-"""Another value for each field of a node; the machine is what it is."""
+"""Another value for each field that matters only in the choice; the machine to adopt is the one there is."""
 
 
 def compare(old: Node, new: Node, machine: dict[str, Any]) -> Change:
     """Compare two nodes as a program declares them."""
-    before, after = (each.model_dump(mode="json", exclude_none=True) for each in (old, new))
+    before, after = (each.model_dump(mode="json", exclude_defaults=True) for each in (old, new))
     return policy.compare(before, after, machine)
 
 
 def test_every_field_of_a_node_has_an_effect() -> None:
-    assert NODE.keys() == Node.model_fields.keys() == OTHER.keys()
+    assert NODE.keys() == Node.model_fields.keys() == REPLACED.keys() | KEPT.keys() | {"bid", "label"}
 
 
 @given(nodes())
@@ -53,14 +50,20 @@ def test_an_unchanged_node_changes_nothing(wanted: Node) -> None:
     assert compare(wanted, wanted, machine) == Change()
 
 
-@pytest.mark.parametrize("name", [name for name in NODE if NODE[name] is Effect.REPLACE])
+def test_a_default_that_is_written_out_is_no_change() -> None:
+    written_out = node(cpu=2, env={}, gpu={"models": ["RTX 4090"], "count": 1}, limits={"attempts": 5})
+
+    assert compare(node(), written_out, MACHINE) == Change()
+
+
+@pytest.mark.parametrize("name", REPLACED)
 def test_what_is_fixed_in_a_machine_asks_for_another(name: str) -> None:
-    assert compare(node(), node(**{name: OTHER[name]}), MACHINE) == Change(replace=(name,))
+    assert compare(node(), node(**{name: REPLACED[name]}), MACHINE) == Change(replace=(name,))
 
 
-@pytest.mark.parametrize("name", [name for name in NODE if NODE[name] is Effect.KEEP])
+@pytest.mark.parametrize("name", KEPT)
 def test_what_matters_only_in_the_choice_keeps_the_machine(name: str) -> None:
-    assert compare(node(), node(**{name: OTHER[name]}), MACHINE) == Change()
+    assert compare(node(), node(**{name: KEPT[name]}), MACHINE) == Change()
 
 
 def test_another_label_is_changed_in_place() -> None:

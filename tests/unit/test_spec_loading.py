@@ -39,7 +39,7 @@ def test_a_job_survives_being_written_as_yaml(job: TrainJob) -> None:
 
 @given(nodes())
 def test_a_node_survives_the_properties_of_a_resource(node: Node) -> None:
-    assert Node.model_validate(node.model_dump(mode="json", exclude_none=True)) == node
+    assert Node.model_validate(node.model_dump(mode="json", exclude_defaults=True)) == node
 
 
 def test_the_kind_decides_the_model(tmp_path: Path) -> None:
