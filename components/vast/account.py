@@ -14,7 +14,7 @@ from components.vast.lifecycle import Acquisition
 from components.vast.machines import BadMachines
 from components.vast.outputs import outputs, refreshed
 from components.vast.release import owned, release
-from components.vast.request import RentRequest
+from components.vast.request import RentRequest, key_tag
 from components.vast.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Account:
         return keys.register(self.api, public_key)
 
     def remove_key(self, public_key: str) -> None:
-        """Remove the key."""
+        """Remove the key, and first what an interrupted run rented with it and no state knows."""
+        release(self.api, [], key_tag(public_key))
         keys.remove(self.api, public_key)
 
     def acquire(self, props: Props, pinned: dict[int, str] | None = None) -> list[Props]:

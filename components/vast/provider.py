@@ -70,7 +70,7 @@ class SshKeyProvider(VastProvider):
         return UpdateResult({**olds, **news, "on_account": on_account})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Remove the key from the account."""
+        """Remove the key from the account, and what an interrupted run rented with it."""
         self.account(props).remove_key(props["public_key"])
 
 

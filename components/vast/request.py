@@ -18,9 +18,9 @@ _ONSTART = "touch ~/.no_auto_tmux"
 class RentRequest(Spec):
     """`count` equal machines for one resource of one stack.
 
-    The label is `WORDS fragua:OWNER:FIT`. OWNER is a digest of the stack's own SSH key and the resource's
-    name, so that nobody else's machine is ever taken for ours, even on a shared account. FIT is a digest of
-    what cannot change on a rented machine: a leftover that no longer fits is destroyed, not adopted.
+    The label is `WORDS fragua:KEY:NAME:FIT`, the last three digests. KEY, of the stack's own SSH key, keeps
+    anybody else's machine from being taken for ours, even on a shared account; NAME is the resource's. FIT is
+    of what cannot change on a rented machine: a leftover that no longer fits is destroyed, not adopted.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)  # the input holds the private key
@@ -35,7 +35,7 @@ class RentRequest(Spec):
     @cached_property
     def owner(self) -> str:
         """The part of the label that says whose machine it is."""
-        return f"fragua:{_digest(self.public_key, self.name)}:"
+        return f"{key_tag(self.public_key)}{_digest(self.name)}:"
 
     @cached_property
     def tag(self) -> str:
@@ -66,5 +66,10 @@ class RentRequest(Spec):
         return body if node.bid is None else {**body, "price": node.bid}
 
 
+def key_tag(public_key: str) -> str:
+    """Return the part of the label that every machine of the stack with that SSH key carries."""
+    return f"fragua:{_digest(public_key)}:"
+
+
 def _digest(*parts: object) -> str:
-    return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:10]
+    return sha256("\0".join(map(str, parts)).encode()).hexdigest()[:8]

@@ -35,8 +35,8 @@ def test_a_label_has_at_most_the_characters_that_the_api_takes(wanted: Node, sta
 def test_a_label_holds_owner_and_fit(wanted: Node, stack: str, name: str) -> None:
     asked = request(wanted, stack=stack, name=name)
 
-    assert re.fullmatch(r"fragua:[0-9a-f]{10}:", asked.owner)
-    assert re.fullmatch(re.escape(asked.owner) + r"[0-9a-f]{10}", asked.tag)
+    assert re.fullmatch(r"fragua:[0-9a-f]{8}:[0-9a-f]{8}:", asked.owner)
+    assert re.fullmatch(re.escape(asked.owner) + r"[0-9a-f]{8}", asked.tag)
     assert asked.label.endswith(f" {asked.tag}")
 
 

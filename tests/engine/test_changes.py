@@ -1,0 +1,96 @@
+"""What an edit of the job does to a rented machine: nothing, a change in place, or another machine."""
+
+from pathlib import Path
+
+import pytest
+from engine_runs import Cloud, MakeStack, Stack
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: MakeStack) -> Stack:
+    """One machine, rented by a bid."""
+    stack = make_stack("changes", override__node__bid=0.6)
+    stack.up()
+    return stack
+
+
+def test_a_second_preview_is_empty_even_after_the_market_moved(stack: Stack, cloud: Cloud) -> None:
+    cloud.ask("POST", "price", multiply=0.5)
+    cloud.ask("POST", "clock", advance=600)
+
+    assert stack.steps() == {"same": 3}
+    cloud.ask("POST", "price", multiply=2)
+
+
+def test_what_matters_only_when_choosing_changes_nothing(stack: Stack) -> None:
+    stack.configure(override__node__max_price=0.75, override__node__reliability=0.9)
+
+    assert stack.steps() == {"same": 3}
+
+
+def test_the_label_is_changed_in_place(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()["instance"]
+    stack.configure(override__node__label="renamed")
+    stack.up()
+
+    assert stack.outputs()["instance"] == before
+    assert cloud.billing("renamed/node") == [before]
+
+
+def test_the_bid_is_changed_in_place(stack: Stack) -> None:
+    before = stack.outputs()["instance"]
+    stack.configure(override__node__bid=0.62)
+
+    assert stack.steps() == {"same": 2, "update": 1}
+    stack.up()
+    assert stack.outputs()["instance"] == before
+    assert stack.steps() == {"same": 3}
+
+
+def test_another_disk_rents_another_machine_after_the_first_is_destroyed(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()["instance"]
+    stack.configure(override__node__disk=44)
+
+    assert stack.steps() == {"same": 2, "replace": 1}
+    stack.up()
+
+    now = stack.outputs()["instance"]
+    contracts = {each["id"]: each for each in cloud.contracts("renamed/node")}
+    ended = max(part["stop"] for part in contracts[before]["segments"])
+    began = min(part["start"] for part in contracts[now]["segments"])
+    assert cloud.billing("renamed/node") == [now]
+    assert ended <= began
+
+
+def test_a_forced_replacement_never_takes_up_the_machine_it_replaces(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()["instance"]
+    urn = next(
+        line.split()[-1] for line in stack.pulumi("stack", "--show-urns").splitlines() if "::node" in line
+    )
+    stack.up("--replace", urn)
+
+    assert stack.outputs()["instance"] != before
+    assert cloud.billing("renamed/node") == [stack.outputs()["instance"]]
+
+
+def test_an_edit_of_the_provider_s_code_changes_nothing(
+    make_stack: MakeStack, copied_program: Path, cloud: Cloud
+) -> None:
+    stack = make_stack("edited", program=copied_program)
+    stack.up()
+    provider = copied_program / "components/vast/provider.py"
+    provider.write_text(
+        provider.read_text().replace('"""One verified machine."""', '"""One machine."""\n    x = 1\n')
+    )
+
+    assert stack.steps() == {"same": 3}
+    stack.destroy()
+    assert cloud.billing("edited/") == []
+
+
+def test_destroying_ends_the_bill_and_removes_the_key(stack: Stack, cloud: Cloud) -> None:
+    assert any("fragua changes" in key for key in cloud.ssh_keys())
+    stack.destroy()
+
+    assert cloud.billing("renamed/node") == []
+    assert not any("fragua changes" in key for key in cloud.ssh_keys())

@@ -1,0 +1,53 @@
+"""`./fragua demo` as a newcomer runs it, and as it ends when something breaks."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from hashlib import sha256
+
+from toolchain.bootstrap import ROOT
+
+Until = Callable[[Callable[[], object]], object]
+
+
+def tracked() -> str:
+    done = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_the_demo_passes_changes_no_tracked_file_and_breaks_off_cleanly(until: Until) -> None:
+    before = tracked()
+    done = subprocess.run(
+        ["./fragua", "demo"], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"demo: PASS checkpoints=1 images=0 billed=\$\d+\.\d\d billing-now=0", last)
+    assert "0 instances billing" in done.stdout
+    assert tracked() == before
+    home = re.search(r"brought home (\S+\.safetensors) \(.* MB\), sha256 ([0-9a-f]{16})", done.stdout)
+    assert home
+    assert sha256((ROOT / home[1]).read_bytes()).hexdigest().startswith(home[2])
+
+    running = subprocess.Popen(["./fragua", "demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert running.stdout
+    url = until(lambda: re.search(r"simulator at (\S+):", running.stdout.readline()))
+    until(lambda: "renting offer" in running.stdout.readline())
+    port = str(url[1]).rpartition(":")[2]
+    for pid in listeners(int(port)):
+        os.kill(pid, signal.SIGKILL)
+    rest = running.stdout.read()
+
+    assert running.wait(timeout=200) != 0
+    assert rest.strip().splitlines()[-1].startswith("demo: FAIL ")
+
+
+def listeners(port: int) -> list[int]:
+    """Processes of ours with that port in their command line or open as a server."""
+    done = subprocess.run(["pgrep", "-f", "simulator --calm"], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in done.stdout.split() if f":{port:04X}" in open(f"/proc/{pid}/net/tcp").read()]

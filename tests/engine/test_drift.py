@@ -1,0 +1,86 @@
+"""What `pulumi refresh` sees of a machine that changed behind the stack's back, and what `up` makes of it."""
+
+import pytest
+from engine_runs import Cloud, MakeStack, Stack
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: MakeStack) -> Stack:
+    stack = make_stack("drift", override__node__bid=0.6)
+    stack.up()
+    return stack
+
+
+def status(stack: Stack) -> object:
+    [node] = [each for each in stack.resources() if each["type"].endswith("vast:Instance")]
+    return node["outputs"]["status"]
+
+
+def refresh(stack: Stack) -> str:
+    return stack.pulumi("refresh", "--yes", "--skip-preview")
+
+
+def test_a_changed_price_is_shown_and_changes_nothing(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()["pricePerHour"]
+    cloud.api(
+        "PUT",
+        f"/api/v0/instances/bid_price/{stack.outputs()['instance']}/",
+        {"client_id": "me", "price": 0.61},
+    )
+    refresh(stack)
+    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+    [node] = [each for each in stack.resources() if each["type"].endswith("vast:Instance")]
+    assert node["outputs"]["price"] > before
+
+
+def test_a_machine_that_was_stopped_is_started_and_verified_again(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()
+    cloud.api("PUT", f"/api/v0/instances/{before['instance']}/", {"state": "stopped"})
+    refresh(stack)
+    assert status(stack) == "stopped"
+    assert stack.steps() == {"same": 2, "update": 1}
+    stack.up()
+
+    assert status(stack) == "running"
+    assert stack.outputs()["instance"] == before["instance"]
+    assert stack.outputs()["login"]["host_key"] == before["login"]["host_key"]
+    assert stack.steps() == {"same": 3}
+
+
+def test_an_outbid_machine_is_taken_back_by_a_higher_bid(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()["instance"]
+    cloud.ask("POST", f"instances/{before}/outbid")
+    refresh(stack)
+    assert status(stack) == "outbid"
+    assert stack.steps() == {"same": 2, "replace": 1}
+    stack.configure(override__node__bid=0.7)
+    assert stack.steps() == {"same": 2, "update": 1}
+    cloud.ask("POST", f"instances/{before}/restore")
+    stack.up()
+
+    assert status(stack) == "running"
+    assert stack.outputs()["instance"] == before
+
+
+def test_a_machine_that_someone_destroyed_is_rented_anew(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()["instance"]
+    cloud.api("DELETE", f"/api/v0/instances/{before}/", {})
+    refresh(stack)
+    assert stack.steps() == {"same": 2, "create": 1}
+    stack.up()
+
+    assert stack.outputs()["instance"] != before
+    assert cloud.billing("drift/node") == [stack.outputs()["instance"]]
+
+
+def test_another_base_url_is_refused_instead_of_seeing_nothing_there(stack: Stack, cloud: Cloud) -> None:
+    there = stack.environment["VAST_URL"]
+    stack.environment["VAST_URL"] = "http://127.0.0.1:9"
+    done = stack.try_("refresh", "--yes", "--skip-preview")
+    stack.environment["VAST_URL"] = there
+
+    assert done.code != 0
+    assert f"this resource was made at {there}" in done.output
+    stack.destroy()
+    assert cloud.billing("drift/node") == []
