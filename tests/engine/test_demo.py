@@ -6,6 +6,9 @@ import signal
 import subprocess
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
+
+from engine_runs import descendants
 
 from toolchain.bootstrap import ROOT
 
@@ -36,18 +39,11 @@ def test_the_demo_passes_changes_no_tracked_file_and_breaks_off_cleanly(until: U
 
     running = subprocess.Popen(["./fragua", "demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert running.stdout
-    url = until(lambda: re.search(r"simulator at (\S+):", running.stdout.readline()))
     until(lambda: "renting offer" in running.stdout.readline())
-    port = str(url[1]).rpartition(":")[2]
-    for pid in listeners(int(port)):
-        os.kill(pid, signal.SIGKILL)
+    for pid in descendants(running.pid):
+        if b"simulator\0--calm" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
     rest = running.stdout.read()
 
     assert running.wait(timeout=200) != 0
     assert rest.strip().splitlines()[-1].startswith("demo: FAIL ")
-
-
-def listeners(port: int) -> list[int]:
-    """Processes of ours with that port in their command line or open as a server."""
-    done = subprocess.run(["pgrep", "-f", "simulator --calm"], capture_output=True, text=True, check=False)
-    return [int(pid) for pid in done.stdout.split() if f":{port:04X}" in open(f"/proc/{pid}/net/tcp").read()]
