@@ -14,6 +14,7 @@ from components.dataset.problems import (
     MISSING_REG_CAPTION,
     MORE_LINES,
     NOT_UTF8,
+    UNREADABLE_FILE,
     Problem,
     shown,
 )
@@ -43,7 +44,7 @@ def read(path: Path) -> tuple[str | None, list[Problem]]:
         data = path.read_bytes()
         text = data.decode("utf-8")
     except OSError as error:
-        return None, [Problem(NOT_UTF8, path, f"cannot be read: {error.strerror}")]
+        return None, [Problem(UNREADABLE_FILE, path, f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError as error:
         utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         why = "is UTF-16" if utf16 else f"is not UTF-8 ({error.reason} at byte {error.start})"

@@ -30,7 +30,7 @@ class Image:
         frames: 1 unless it is animated.
         transparent: whether any pixel is not opaque.
         thumbnail: 9 by 8 RGB pixels, to find images that look alike.
-        caption: what sd-scripts takes for it, or None where there is no caption file.
+        caption: the first line of its caption file, or None where there is none.
     """
 
     path: Path

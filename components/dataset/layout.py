@@ -1,15 +1,15 @@
-"""From one folder to the subsets in it: kohya's `10_cat` folders, `images/` with `reg_images/`, or images alone."""
+"""From one folder to its subsets: kohya's `10_cat` folders, `images/` with `reg_images/`, or images alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from components.dataset.images import SUFFIXES, Subset
 from components.dataset.problems import (
     IMAGES_BESIDE_FOLDERS,
+    NESTED_IMAGES,
     NO_FOLDER,
-    NO_IMAGES,
     NO_REPEATS,
     UNNUMBERED_FOLDER,
     UNREADABLE_FOLDER,
@@ -42,23 +42,31 @@ def discover(folder: Path, *, class_tokens: str = "", caption_extension: str = "
         class_tokens: of the subsets whose folder's name gives none.
         caption_extension: of all subsets.
     """
-    problem = unreadable(folder)
-    if problem:
+    if problem := unreadable(folder):
         return Layout((), (problem,))
-    named = {entry.name: entry for entry in _folders(folder)}
-    training = next((named[name] for name in _TRAINING if name in named), folder)
-    if holds_images(folder) or any(_repeats(name) is not None for name in named):
-        training = folder
-    parts = [(training, False), *((named[name], True) for name in _REGULARISATION if name in named)]
+    parts = _parts(folder)
+    apart = [path for path, _ in parts]
     subsets: list[Subset] = []
     problems: list[Problem] = []
-    for part, is_reg in parts:
-        found, wrong = _part(part, is_reg=is_reg, apart=[path for path, _ in parts])
-        subsets += [
-            Subset(path, repeats, tokens or class_tokens, is_reg, caption_extension)
-            for path, repeats, tokens in found
-        ]
+    if apart[0] != folder:
+        ignored = [name for name in subfolders_with_images(folder) if folder / name not in apart]
+        if ignored:
+            problems.append(Problem(NESTED_IMAGES, folder, f"images are in its subfolders {listed(ignored)}"))
+    for path, is_reg in parts:
+        if problem := unreadable(path):
+            problems.append(problem)
+            continue
+        found, wrong = _subsets(path, apart)
         problems += wrong
+        subsets += [
+            replace(
+                subset,
+                is_reg=is_reg,
+                class_tokens=subset.class_tokens or class_tokens,
+                caption_extension=caption_extension,
+            )
+            for subset in found
+        ]
     return Layout(tuple(subsets), tuple(problems))
 
 
@@ -89,43 +97,48 @@ def subfolders_with_images(folder: Path) -> list[str]:
     ]
 
 
-def _part(
-    folder: Path, *, is_reg: bool, apart: list[Path]
-) -> tuple[list[tuple[Path, int, str]], list[Problem]]:
-    """Return path, repeats and class tokens of each subset in `folder`, whose folders `apart` are not its own."""
+def _parts(folder: Path) -> list[tuple[Path, bool]]:
+    """Return where images to train on are, and where regularisation images (True) are if there are any."""
+    named = {entry.name: entry for entry in _folders(folder)}
+    training = folder
+    if not holds_images(folder) and all(_repeats(name) is None for name in named):
+        training = next((named[name] for name in _TRAINING if name in named), folder)
+    regularisation = [(named[name], True) for name in _REGULARISATION if name in named]
+    return [(training, False), *regularisation[:1]]
+
+
+def _subsets(folder: Path, apart: list[Path]) -> tuple[list[Subset], list[Problem]]:
+    """Return the numbered folders in `folder`, or `folder` itself; folders `apart` are not its own."""
     folders = [entry for entry in _folders(folder) if entry not in apart]
-    numbered = [(entry, repeats) for entry in folders if (repeats := _repeats(entry.name)) is not None]
-    if not numbered:
-        inside = [name for name in subfolders_with_images(folder) if folder / name in folders]
-        if inside and not holds_images(folder):
-            return [], [Problem(UNNUMBERED_FOLDER, folder / name, _no_number(name)) for name in inside]
-        if not holds_images(folder) and len(apart) > 1 and not is_reg:
-            return [], [Problem(NO_IMAGES, folder, "holds no images to train on")]
-        return [(folder, 1, "")], []
-    problems = []
-    if holds_images(folder):
-        names = listed([entry.name for entry, _ in numbered])
-        problems.append(
-            Problem(IMAGES_BESIDE_FOLDERS, folder, f"holds both images and numbered folders ({names})")
-        )
-    counted = {entry.name for entry, _ in numbered}
-    problems += [
-        Problem(UNNUMBERED_FOLDER, folder / name, _no_number(name))
-        for name in subfolders_with_images(folder)
-        if folder / name in folders and name not in counted
+    numbered = {entry: repeats for entry in folders if (repeats := _repeats(entry.name)) is not None}
+    others = [folder / name for name in subfolders_with_images(folder)]
+    unnumbered = [
+        Problem(UNNUMBERED_FOLDER, entry, f"holds images, but {_prefix(entry)!r} is no number of repeats")
+        for entry in others
+        if entry in folders and entry not in numbered
     ]
-    problems += [
+    if not numbered:
+        flat = holds_images(folder) or not unnumbered
+        return ([Subset(folder)], []) if flat else ([], unnumbered)
+    beside = []
+    if holds_images(folder):
+        names = listed([entry.name for entry in numbered])
+        beside = [Problem(IMAGES_BESIDE_FOLDERS, folder, f"holds images beside the numbered folders {names}")]
+    no_repeats = [
         Problem(NO_REPEATS, entry, f"asks for {repeats} repeats")
-        for entry, repeats in numbered
+        for entry, repeats in numbered.items()
         if repeats < 1
     ]
-    return [
-        (entry, repeats, entry.name.partition("_")[2]) for entry, repeats in numbered if repeats >= 1
-    ], problems
+    subsets = [
+        Subset(entry, repeats, entry.name.partition("_")[2])
+        for entry, repeats in numbered.items()
+        if repeats >= 1
+    ]
+    return subsets, [*beside, *unnumbered, *no_repeats]
 
 
-def _no_number(name: str) -> str:
-    return f"holds images, but {name.partition('_')[0]!r} is no whole number of repeats"
+def _prefix(folder: Path) -> str:
+    return folder.name.partition("_")[0]
 
 
 def _repeats(name: str) -> int | None:

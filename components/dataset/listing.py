@@ -1,9 +1,8 @@
-"""The files of one subset's folder: which are images, which sd-scripts overlooks, and what is wrong with names."""
+"""The files of one subset: which are images, which sd-scripts overlooks, and what is wrong with names."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,12 +27,36 @@ from components.dataset.problems import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from components.dataset.images import Subset
 
 _OTHER_PICTURES: Final = frozenset(
-    [".heic", ".heif", ".avif", ".jxl", ".jfif", ".jpe", ".jp2", ".gif", ".apng", ".tif", ".tiff", ".tga", ".psd", ".svg", ".ico", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"]
+    [
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jxl",
+        ".jfif",
+        ".jpe",
+        ".jp2",
+        ".gif",
+        ".apng",
+        ".tif",
+        ".tiff",
+        ".tga",
+        ".psd",
+        ".svg",
+        ".ico",
+        ".dng",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".orf",
+        ".raf",
+        ".rw2",
+    ]
 )
 _UNSENDABLE: Final = re.compile("[\n\r\\\\\ud800-\udfff]")
 _LONGEST_STEM: Final = 255 - len("_1024x1024_sdxl.npz")
@@ -54,12 +77,16 @@ class Listing:
     problems: tuple[Problem, ...]
 
 
-def read(subset: Subset) -> Listing:
-    """List the files of a subset whose folder can be read."""
+def read(subset: Subset, apart: Collection[Path] = ()) -> Listing:
+    """List the files of a subset whose folder can be read; folders `apart` are subsets of their own."""
     entries = sorted(path for path in subset.path.iterdir() if not path.name.startswith("."))
     images = [path for path in entries if path.suffix in SUFFIXES and path.is_file()]
     names = frozenset(path.name for path in entries if path.is_file())
-    nested = subfolders_with_images(subset.path)
+    nested = [
+        name
+        for name in subfolders_with_images(subset.path)
+        if not any(path.is_relative_to(subset.path / name) for path in apart)
+    ]
     problems = [problem for path in entries for problem in _entry(path)]
     if images:
         if nested:
@@ -99,12 +126,12 @@ def _entry(path: Path) -> Iterator[Problem]:
 
 def _stems(images: Iterable[Path]) -> Iterator[Problem]:
     """Tell of images whose names differ in nothing but suffix or case."""
-    alike: defaultdict[str, list[Path]] = defaultdict(list)
+    same: dict[str, Path] = {}
+    alike: dict[str, Path] = {}
     for path in images:
-        alike[path.stem.casefold()].append(path)
-    for first, *others in alike.values():
-        for other in others:
-            if other.stem == first.stem:
-                yield Problem(SAME_STEM, other, f"has the same stem as {shown(Path(first.name))}")
-            else:
-                yield Problem(CASE_VARIANTS, other, f"differs from {shown(Path(first.name))} in case only")
+        first = same.setdefault(path.stem, path)
+        near = alike.setdefault(path.stem.casefold(), path)
+        if first != path:
+            yield Problem(SAME_STEM, path, f"has the same stem as {shown(Path(first.name))}")
+        elif near != path:
+            yield Problem(CASE_VARIANTS, path, f"differs from {shown(Path(near.name))} in case only")

@@ -112,6 +112,7 @@ MIXED_CASE_SUFFIX: Final = _error("mixed-case-suffix", "spell it in lower case: 
 OVERLOOKED_FORMAT: Final = _warning(
     "overlooked-format", "sd-scripts overlooks it: convert it to PNG or JPEG, or leave it out on purpose"
 )
+UNREADABLE_FILE: Final = _error("unreadable-file", "give yourself the right to read it")
 NO_FILE: Final = _error("no-file", "remove it: sd-scripts would stop at it")
 SAME_STEM: Final = _error(
     "same-stem", "rename one: they would share one caption, and one would be trained with the other's latents"

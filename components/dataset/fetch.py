@@ -1,0 +1,165 @@
+"""Jobs that bring a dataset onto the node from elsewhere: an archive, a git repository, object storage. Pure.
+
+Each fills a side folder and moves it into place once it is whole and holds images. A job that was broken off
+goes on where it was. What rclone needs to log in lies in `ENVIRONMENT`, a file that only root reads: no
+secret is in a script or in an argument.
+"""
+
+from __future__ import annotations
+
+import shlex
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from components.dataset import extract
+from components.errors import SpecError
+from components.remote.job import WORKSPACE, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.dataset.source import Archive, Git, Rclone, Source
+
+NAME: Final = "dataset"
+ENVIRONMENT: Final = ".fragua/secrets/dataset"
+
+_IMAGES: Final = (
+    r"\( -iname '*.png' -o -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.webp' -o -iname '*.bmp' \)"
+)
+
+
+def fetch(source: Source, folder: str) -> Job | None:
+    """Return the job that makes `folder` (relative to the workspace) hold the dataset; None if it is here.
+
+    The job's last line says how many images came; it fails where there are none.
+    """
+    if source.archive:
+        side = shlex.quote(f"{folder}.archive")
+        script = _archive(source.archive, side)
+    elif source.git:
+        side = shlex.quote(f"{folder}.git")
+        script = _git(source.git, side)
+    elif source.rclone:
+        side = shlex.quote(f"{folder}.rclone")
+        script = _rclone(source.rclone, side)
+    else:
+        return None
+    return Job(NAME, script + _into_place(side, shlex.quote(folder)))
+
+
+def environment(source: Source, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those of this computer's environment `variables` that the node needs to log in: secrets.
+
+    Raises:
+        SpecError: rclone's remote is not configured among them.
+    """
+    if not source.rclone:
+        return {}
+    prefix = f"RCLONE_CONFIG_{source.rclone.remote.upper()}_"
+    found = {name: value for name, value in variables.items() if name.startswith(prefix)}
+    if f"{prefix}TYPE" not in found:
+        raise SpecError(
+            f"dataset.rclone.remote: {source.rclone.remote} is not configured: set {prefix}TYPE, such as s3, "
+            f"and what else that type needs, such as {prefix}ACCESS_KEY_ID, in the environment"
+        )
+    return found
+
+
+def environment_script(variables: Mapping[str, str]) -> str:
+    """Return a script that leaves secret `variables` on the node for its job. It is a secret itself."""
+    lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+    mark = f"END-{sha256(lines.encode()).hexdigest()[:16]}"
+    return f"""cd "{WORKSPACE}"
+umask 077
+mkdir -p "$(dirname {ENVIRONMENT})"
+cat > {ENVIRONMENT} <<'{mark}'
+{lines}{mark}
+"""
+
+
+def _archive(source: Archive, side: str) -> str:
+    program = Path(extract.__file__).read_text(encoding="utf-8")
+    check = ""
+    if source.sha256:
+        check = f"""found=$(sha256sum < $part | cut -d ' ' -f 1)
+if [ $found != {source.sha256} ]; then
+  rm $part
+  echo "the archive has sha256 $found, not {source.sha256}: correct dataset.archive.sha256 or the URL"
+  exit 1
+fi
+"""
+    return f"""part=.fragua/downloads/{sha256(source.url.encode()).hexdigest()[:16]}
+mkdir -p .fragua/downloads
+download() {{
+  curl -fsSL --globoff --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 \\
+    --speed-limit 1 --speed-time 60 -o $part "$@" --config - <<'END'
+url = "{source.url}"
+END
+}}
+code=0
+download --continue-at - || code=$?
+case $code in
+  0) ;;
+  # nothing is left to fetch, or the server cannot go on in the middle: begin anew
+  22|33|36) rm -f $part; download ;;
+  *) exit $code ;;
+esac
+{check}rm -rf {side}
+python3 - $part {side} <<'END' || {{ rm -f $part; exit 1; }}
+{program}END
+rm $part
+"""
+
+
+def _git(source: Git, side: str) -> str:
+    return f"""{_installed("git-lfs")}
+export GIT_TERMINAL_PROMPT=0 GIT_LFS_SKIP_SMUDGE=1
+git init -q {side}
+cd {side}
+git config core.symlinks false
+git config remote.origin.url {shlex.quote(source.url)}
+git fetch -q --depth 1 origin {source.commit} || git fetch -q origin '+refs/heads/*:refs/remotes/origin/*'
+git checkout -q --force {source.commit}
+git clean -fdxq
+git lfs install --local --skip-repo > /dev/null
+git lfs pull
+left=$(find . -path ./.git -prune -o -type f -size -1024c \\
+  -exec grep -l '^version https://git-lfs' {{}} + | head -n 3 || true)
+if [ -n "$left" ]; then
+  echo "Git LFS has not the content of" $left
+  exit 1
+fi
+rm -rf .git
+cd - > /dev/null
+"""
+
+
+def _rclone(source: Rclone, side: str) -> str:
+    target = shlex.quote(f"{source.remote}:{source.path}")
+    return f"""{_installed("rclone")}
+set -a
+. {ENVIRONMENT}
+set +a
+rclone sync {target} {side} --config '' --exclude '.*' --exclude '.*/**' --transfers 16 --checkers 16 \\
+  --stats 5s --stats-one-line --stats-log-level NOTICE
+"""
+
+
+def _installed(program: str) -> str:
+    return (
+        f"command -v {program} > /dev/null || "
+        f"{{ apt-get update -qq && apt-get install -yqq {program}; }} > /dev/null"
+    )
+
+
+def _into_place(side: str, folder: str) -> str:
+    return f"""count=$(find {side} -type f {_IMAGES} | wc -l)
+if [ "$count" = 0 ]; then
+  echo "what was fetched holds no images (png, jpg, jpeg, webp, bmp); there is:" $(ls {side} | head -n 10)
+  exit 1
+fi
+rm -rf {folder}
+mv {side} {folder}
+echo "$count images"
+"""
