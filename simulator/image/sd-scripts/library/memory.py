@@ -36,6 +36,9 @@ _STATES = {
 }  # fmt: skip
 
 
+_held: dict[int, float] = {}  # bytes by utilization: what the present kind of work has taken
+
+
 class Demand(NamedTuple):
     """What a training keeps on each GPU, in bytes.
 
@@ -116,17 +119,28 @@ def preview(keeps: float, width: int, height: int) -> float:
 def require(needed: float, processes: int, utilization: int) -> None:
     """Take so many bytes on each GPU, or fail as CUDA does.
 
+    As long as the work keeps the GPU equally busy, memory once taken is kept, as torch's allocator keeps it.
+
     Raises:
         Failure: the card has less.
     """
-    cards = machine().gpus[:processes]
-    own = os.getpid()
-    for index, card in enumerate(cards):
-        total = card.memory_mib * 2**20 * _USABLE
-        others = sum(user.memory_mib.get(index, 0) for user in gpu.processes() if user.pid != own) * 2**20
+    if needed <= _held.get(utilization, 0.0):
+        return
+    indexes = _visible()[:processes]
+    users = [user for user in gpu.processes() if user.pid != os.getpid()]
+    for index in indexes:
+        total = machine().gpus[index].memory_mib * 2**20 * _USABLE
+        others = sum(user.memory_mib.get(index, 0) for user in users) * 2**20
         if needed > total - others:
             raise Failure("torch.OutOfMemoryError", _out_of_memory(index, total, others))
-    gpu.occupy({index: int(needed / 2**20) for index in range(len(cards))}, utilization)
+    gpu.occupy(dict.fromkeys(indexes, int(needed / 2**20)), utilization)
+    _held.clear()
+    _held[utilization] = needed
+
+
+def _visible() -> list[int]:
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return [int(index) for index in chosen.split(",")] if chosen else list(range(len(machine().gpus)))
 
 
 def require_host(needed: float) -> None:

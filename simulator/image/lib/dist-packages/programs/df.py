@@ -17,7 +17,6 @@ _IMAGE_BYTES = 14_000_000_000
 """What the image itself takes of the disk (assumed: CUDA, Python, torch)."""
 
 _SHARED = "/dev/" + "shm"
-_COUNTED = ("/workspace", "/root", "/opt/workspace-internal")
 _UNITS = {"K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
@@ -57,7 +56,7 @@ def main(arguments: list[str]) -> int:
 
 def _rows(paths: list[str]) -> list[_Row]:
     disk = int(machine().disk * 1e9)
-    used = min(disk, disk if "disk_full" in machine().faults else _IMAGE_BYTES + sum(map(_weight, _roots())))
+    used = disk if "disk_full" in machine().faults else min(disk, _IMAGE_BYTES + _written())
     overlay = _Row("overlay", "overlay", disk, used, "/")
     shared = machine().ram_mib * 2**20 // 2
     rows = [
@@ -75,14 +74,15 @@ def _rows(paths: list[str]) -> list[_Row]:
     return found
 
 
-def _roots() -> list[Path]:
-    workspace = os.environ.get("WORKSPACE")
-    roots = [Path(workspace)] if workspace else []
-    return [root for root in [*roots, *map(Path, _COUNTED)] if root.is_dir()]
-
-
-def _weight(root: Path) -> int:
-    return sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(root) for name in names)
+def _written() -> int:
+    """Return the bytes of the files in the workspace and at home, each file once."""
+    sizes = {}
+    for root in (Path(os.environ.get("WORKSPACE", "/workspace")), Path.home()):
+        for folder, _, names in os.walk(root):
+            for name in names:
+                status = Path(folder, name).lstat()
+                sizes[status.st_ino] = status.st_size
+    return sum(sizes.values())
 
 
 def _print(rows: list[_Row], unit: int, output: list[str] | None, *, human: bool, kinds: bool) -> None:

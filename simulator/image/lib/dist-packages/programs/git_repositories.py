@@ -110,7 +110,7 @@ class Clone:
             config = top / ".git" / "config"
             if config.is_file():
                 url = config.read_text(encoding="utf-8").rpartition("url = ")[2].split("\n")[0].strip()
-                made_here = "://" in url and (top / ".git" / "ORIG_HEAD").is_file()
+                made_here = "://" in url and not (top / ".git" / "index").exists()
                 ours = made_here or plain(url) in _KNOWN
                 return cls(top, url) if ours else None
         return None
@@ -144,8 +144,7 @@ class Clone:
         else:
             (self._top / "sd-scripts").mkdir(exist_ok=True)
             (self._top / "kohya_gui.py").write_text("")
-        for name in ("HEAD", "ORIG_HEAD"):
-            (self._git / name).write_text(commit + "\n", encoding="utf-8")
+        (self._git / "HEAD").write_text(commit + "\n", encoding="utf-8")
 
     def update_submodules(self) -> None:
         """Fill the submodules: kohya_ss has sd-scripts."""
