@@ -49,6 +49,7 @@ _PENALTY: Final = 12.0
 """Seconds to wait after a create was refused with 429, as documented."""
 
 _TRIES: Final = 6
+_FIRST_WAIT: Final = 2.0
 _TIMEOUT: Final = (10, 60)
 _TRANSIENT: Final = (429, 500, 502, 503, 504)
 _GONE_WORDS: Final = ("no_such_ask", "not available", "no longer available")
@@ -190,7 +191,7 @@ class Api:
         pace = _paces[self.url, self._key, endpoint]
         for attempt in range(1, _TRIES + 1):
             pace.wait(SPACING[endpoint] + _MARGIN)
-            wait = min(2.0**attempt, 30.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+            wait = min(_FIRST_WAIT * 2 ** (attempt - 1), 30.0) * random.uniform(0.5, 1)  # noqa: S311 - no secret
             try:
                 response = self._session.request(
                     method, self.url + path, json=body, params=params, timeout=_TIMEOUT
@@ -206,18 +207,29 @@ class Api:
             if response.status_code == requests.codes.too_many and attempt < _TRIES:
                 time.sleep(wait if repeatable else _PENALTY)
                 continue
-            if response.status_code in _TRANSIENT and repeatable and attempt < _TRIES:
+            if repeatable and attempt < _TRIES and not _usable(response):
                 time.sleep(wait)
                 continue
             return _result(f"{method} {path}", response, repeatable=repeatable)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _result(call: str, response: requests.Response, *, repeatable: bool) -> Any:
+def _usable(response: requests.Response) -> bool:
+    """Whether asking again could hardly give another answer."""
+    if response.status_code in _TRANSIENT:
+        return False
+    return not response.ok or _body(response) is not None
+
+
+def _body(response: requests.Response) -> Any:
     try:
-        body = response.json()
+        return response.json()
     except ValueError:
-        body = None
+        return None
+
+
+def _result(call: str, response: requests.Response, *, repeatable: bool) -> Any:
+    body = _body(response)
     fields = body if isinstance(body, dict) else {}
     if response.ok and body is not None and fields.get("success") is not False:
         return body

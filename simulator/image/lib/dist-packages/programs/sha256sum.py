@@ -18,11 +18,14 @@ _CHUNK = 1 << 20
 
 def main(arguments: list[str]) -> int:
     """Run sha256sum."""
-    check = bool({"-c", "--check"} & set(arguments))
-    quiet = bool({"--status", "--quiet", "-q"} & set(arguments))
-    names = [argument for argument in arguments if not argument.startswith("-") or argument == "-"] or ["-"]
-    if check:
-        return max(_check(name, quiet=quiet, status="--status" in arguments) for name in names)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = {argument for argument in arguments[:end] if argument.startswith("-") and argument != "-"}
+    names = [argument for argument in arguments[:end] if argument not in options] + arguments[end + 1 :] or [
+        "-"
+    ]
+    if {"-c", "--check"} & options:
+        quiet = bool({"--status", "--quiet", "-q"} & options)
+        return max(_check(name, quiet=quiet, status="--status" in options) for name in names)
     failed = False
     for name in names:
         digest = _digest(name)

@@ -1,0 +1,49 @@
+"""One simulator for each module that sets no pace, and a client that keeps none."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rented import Cloud, Run, request
+
+from components.vast import client, keys, lifecycle, release, verify
+from simulator.server import Simulator
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with Simulator(scale=1000, seed=5, calm=True, rate_limits=0) as simulator:
+        found = Cloud(simulator.url, simulator.api_key)
+        found.ask("POST", "credit", add=100000)
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(client, "SPACING", dict.fromkeys(client.SPACING, 0.0))
+    monkeypatch.setattr(client, "_MARGIN", 0.0)
+    monkeypatch.setattr(client, "_PENALTY", 0.01)
+    monkeypatch.setattr(client, "_FIRST_WAIT", 0.01)
+    for module in (lifecycle, release, verify):
+        monkeypatch.setattr(module, "_POLL", 0.1)
+    monkeypatch.setattr(lifecycle, "_PORTS_LAG", 2.0)
+    monkeypatch.setenv("FRAGUA_HOME", str(tmp_path / "memory"))
+
+
+@pytest.fixture
+def start(cloud: Cloud) -> Iterator[Callable[..., Run]]:
+    """Prepare acquisitions; whatever is left of them is destroyed, and ordered faults are cancelled."""
+    runs: list[Run] = []
+
+    def prepare(count: int = 1, **node: Any) -> Run:
+        run = Run(cloud, request(count, **node))
+        keys.register(cloud.api(), run.request.public_key)
+        runs.append(run)
+        return run
+
+    yield prepare
+    cloud.ask("DELETE", "fault")
+    for run in runs:
+        release.release(cloud.api(), [], run.request.owner)
+        assert run.billing == []
