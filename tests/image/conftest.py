@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-
 from image_machine import IMAGE, Machine, Trainer, make_machine
 
 if TYPE_CHECKING:

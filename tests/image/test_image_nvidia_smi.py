@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -58,8 +57,10 @@ def test_queries_answer_as_csv(machine: Machine) -> None:
     fields = "name,memory.total,memory.used,memory.free,driver_version,utilization.gpu,temperature.gpu,power.draw,count"
     done = machine.run("nvidia-smi", f"--query-gpu={fields}", "--format=csv")
     assert done.stdout.splitlines() == [
-        "name, memory.total [MiB], memory.used [MiB], memory.free [MiB], driver_version, utilization.gpu [%], "
-        "temperature.gpu, power.draw [W], count",
+        (
+            "name, memory.total [MiB], memory.used [MiB], memory.free [MiB], driver_version, utilization.gpu [%], "
+            "temperature.gpu, power.draw [W], count"
+        ),
         "NVIDIA GeForce RTX 4090, 24564 MiB, 2 MiB, 24562 MiB, 570.124.04, 0 %, 31, 40.50 W, 1",
     ]
 
@@ -113,4 +114,4 @@ def test_a_running_training_is_seen_and_a_dead_one_is_not(trainer: Trainer) -> N
         process.kill()
         process.wait()
     assert machine.run(*query).stdout == "0, 2\n"
-    assert not os.listdir(trainer.home / "run/gpu")
+    assert not list((trainer.home / "run/gpu").iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import struct
@@ -25,7 +26,7 @@ def header(path: Path) -> dict[str, Any]:
     table: dict[str, Any] = json.loads(data[8 : 8 + length])
     spans = sorted(entry["data_offsets"] for name, entry in table.items() if name != "__metadata__")
     assert spans[0][0] == 0
-    assert all(left[1] == right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(spans))
     assert 8 + length + spans[-1][1] == len(data)
     return table
 
