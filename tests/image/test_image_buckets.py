@@ -8,6 +8,9 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from library import steps
+from library.buckets import Buckets, resolutions
+from library.dataset import Dataset
 
 STEPS = st.sampled_from([32, 64, 128])
 SIDES = st.integers(64, 4096)
@@ -33,8 +36,6 @@ def all_resolutions(area: int, least: int, most: int, step: int) -> set[tuple[in
 )
 @settings(deadline=None)
 def test_the_resolutions_are_those_that_a_search_finds(side: int, least: int, most: int, step: int) -> None:
-    from library.buckets import resolutions
-
     found = resolutions((side, side), least * step, most * step, step)
     assert found == sorted(all_resolutions(side * side, least * step, most * step, step))
 
@@ -42,8 +43,6 @@ def test_the_resolutions_are_those_that_a_search_finds(side: int, least: int, mo
 @given(width=SIDES, height=SIDES, step=STEPS)
 @settings(deadline=None)
 def test_an_image_goes_to_the_bucket_of_the_nearest_aspect_ratio(width: int, height: int, step: int) -> None:
-    from library.buckets import Buckets, resolutions
-
     buckets = Buckets((1024, 1024), 256, 2048, step, no_upscale=False)
     bucket, error = buckets.select((width, height))
 
@@ -60,8 +59,6 @@ def test_an_image_goes_to_the_bucket_of_the_nearest_aspect_ratio(width: int, hei
 def test_without_upscaling_a_bucket_is_never_larger_than_its_image(
     width: int, height: int, step: int
 ) -> None:
-    from library.buckets import Buckets
-
     buckets = Buckets((1024, 1024), 256, 1024, step, no_upscale=True)
     if min(width, height) < step or max(width / height, height / width) > 8:
         return  # a side of zero: the real one makes no sense of it either
@@ -76,8 +73,6 @@ def test_without_upscaling_a_bucket_is_never_larger_than_its_image(
 
 @given(counts=st.lists(st.integers(1, 60), min_size=1, max_size=8), size=st.integers(1, 16))
 def test_every_bucket_rounds_its_batches_up(counts: list[int], size: int) -> None:
-    from library.dataset import Dataset
-
     dataset = Dataset({"batch_size": size}, validation=False)
     dataset.counts = {(index, index): count for index, count in enumerate(counts)}
 
@@ -94,8 +89,6 @@ def test_every_bucket_rounds_its_batches_up(counts: list[int], size: int) -> Non
 def test_an_epoch_makes_the_steps_that_counting_them_gives(
     batches: int, processes: int, accumulation: int, epochs: int
 ) -> None:
-    from library import steps
-
     loader = len(range(0, batches, processes))
     counted = sum(1 for index in range(loader) if (index + 1) % accumulation == 0 or index + 1 == loader)
     assert steps.per_epoch(batches, processes, accumulation) == counted

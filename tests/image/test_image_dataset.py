@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from events_file import scalars
+from library import config_schema
+from library.console import Failure
+from library.images import is_whole, size
 
 if TYPE_CHECKING:
     from image_machine import Trainer
@@ -23,9 +28,6 @@ def steps(stdout: str) -> int:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_dataset_config_is_judged_as_voluptuous_judges_it(name: str) -> None:
-    from library import config_schema
-    from library.console import Failure
-
     text, outcome = CONFIGS[name]
     try:
         config_schema.check(tomllib.loads(text), masked_loss=False, dropout=True)
@@ -86,8 +88,6 @@ def test_folders_are_not_searched_and_other_files_are_not_seen(trainer: Trainer)
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "bmp", "PNG", "JPEG"])
 def test_every_kind_of_image_is_measured(trainer: Trainer, suffix: str) -> None:
-    from library.images import is_whole, size
-
     path = trainer.add_image(f"measured.{suffix}", (321, 123))
     assert size(path) == (321, 123)
     assert is_whole(path)
@@ -254,6 +254,44 @@ def test_a_validation_split_is_kept_out_of_training(trainer: Trainer) -> None:
     assert "16 train images with repeats." in done.stderr
     assert "2 validation images with repeats." in done.stderr
     assert "  num validation images * repeats / 学習画像の数×繰り返し回数: 2" in done.stdout
+
+
+def test_validation_shows_bars_of_its_own_and_logs_the_difference(trainer: Trainer) -> None:
+    trainer.dataset(dataset="validation_split = 0.2\nvalidation_seed = 1")
+    logs = trainer.home / "logs"
+
+    done = trainer.lora("--validate_every_n_steps", "4", "--logging_dir", logs)
+
+    pieces = re.split(r"[\r\n]+", done.stderr)
+    of_steps = [piece for piece in pieces if piece.startswith("validation steps:")]
+    of_epochs = [piece for piece in pieces if piece.startswith("epoch validation steps:")]
+    for bars, name in ((of_steps, "val_avg_loss"), (of_epochs, "val_epoch_avg_loss")):
+        assert "100%|██████████| 4/4" in bars[-1]
+        assert re.search(rf", {name}=0\.\d+, timestep=800\]", bars[-1])
+        assert {int(found) for bar in bars for found in re.findall(r"timestep=(\d+)", bar)} == {
+            200,
+            400,
+            600,
+            800,
+        }
+    found: dict[str, dict[int, float]] = {}
+    for tag, step, value in scalars(logs):
+        found.setdefault(tag, {})[step] = value
+    assert list(found["loss/validation/step_average"]) == [4, 8, 12, 16]
+    assert list(found["loss/validation/epoch_average"]) == [1, 2]
+    for kind, trained in (("step", "loss/average"), ("epoch", "loss/epoch_average")):
+        for step, value in found[f"loss/validation/{kind}_divergence"].items():
+            apart = found[f"loss/validation/{kind}_average"][step] - found[trained][step]
+            assert abs(value - apart) < 1e-6
+
+
+def test_validation_can_be_rarer_and_shorter(trainer: Trainer) -> None:
+    trainer.dataset(dataset="validation_split = 0.5")
+
+    done = trainer.lora("--validate_every_n_epochs", "2", "--max_validation_steps", "2")
+
+    assert done.stderr.count("epoch validation steps:   0%") == 1
+    assert "epoch validation steps: 100%|██████████| 8/8" in done.stderr
 
 
 def test_epochs_override_steps_and_neither_means_1600(trainer: Trainer) -> None:

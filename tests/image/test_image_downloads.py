@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from models import safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +52,6 @@ def test_the_base_model_has_its_true_size_and_takes_no_room(machine: Machine) ->
 
 
 def test_the_base_model_is_a_whole_sdxl_checkpoint(machine: Machine) -> None:
-    from models import safetensors
-
     machine.run("curl", "-sfLO", BASE)
     header = safetensors.read_header(machine.home / "sd_xl_base_1.0.safetensors")
 

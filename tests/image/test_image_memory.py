@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -106,8 +107,6 @@ def test_optimizer_states_come_with_the_second_step(trainer: Trainer) -> None:
 def test_another_process_on_the_card_takes_its_share(trainer: Trainer) -> None:
     gpu = trainer.home / "run/gpu"
     gpu.mkdir()
-    import os
-
     (gpu / str(os.getpid())).write_text('{"name": "python3", "memory_mib": {"0": 20000}, "utilization": 0}')
 
     assert "torch.OutOfMemoryError" in trainer.lora().stderr

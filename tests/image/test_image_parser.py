@@ -6,6 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from library.parser import int_or_float
 
 if TYPE_CHECKING:
     from image_machine import Trainer
@@ -79,8 +80,6 @@ def test_prefixes_of_options_are_enough(trainer: Trainer) -> None:
 
 
 def test_warmup_below_one_is_a_share_and_from_one_a_number() -> None:
-    from library.parser import int_or_float
-
     assert int_or_float("0.1") == 0.1
     assert int_or_float("10%") == 0.1
     assert int_or_float("100") == 100

@@ -8,6 +8,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from events_file import scalars
+
 if TYPE_CHECKING:
     from image_machine import Trainer
 
@@ -124,8 +126,6 @@ def test_a_finished_lora_cannot_be_resumed(trainer: Trainer) -> None:
 
 
 def test_a_resumed_run_keeps_the_old_learning_rate(trainer: Trainer) -> None:
-    from events_file import scalars
-
     trainer.lora("--save_every_n_epochs", "1", "--save_state")
     trainer.lora(
         *("--max_train_epochs", "3", "--resume", trainer.output / "cat-000001-state"),

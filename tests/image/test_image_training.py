@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,8 +208,6 @@ def test_sample_images_are_pngs_named_by_epoch(trainer: Trainer) -> None:
         "cat_e000002_00_TIME_7.png",
         "cat_e000002_01_TIME.png",
     ]
-    from PIL import Image
-
     with Image.open(trainer.output / "sample" / names[0]) as picture:
         picture.load()
         assert picture.size == (256, 128)

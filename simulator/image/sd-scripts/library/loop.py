@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from library.optimizer import Scheduler
     from library.preparation import Prepared
     from library.progress import Bar
+    from library.validation import Validation
 
 _NAN_FROM_STEP = 10  # of the fault `nan_loss`
 
@@ -56,6 +57,7 @@ class Loop:
         step: optimizer steps so far in this session.
         rates: learning rates by name, before the schedule.
         keeps: what training needs of the GPU's memory.
+        validation: what is validated on the way, if anything.
     """
 
     args: argparse.Namespace
@@ -72,6 +74,7 @@ class Loop:
     step: int = 0
     average: Average = field(default_factory=Average)
     events: EventFile | None = None
+    validation: Validation | None = None
     epoch: int = 0
 
     def open_trackers(self, default_name: str) -> None:
@@ -141,15 +144,23 @@ class Loop:
         postfix = {"avr_loss": self.average.value}
         if getattr(args, "scale_weight_norms", None):
             postfix |= {"Keys Scaled": 0, "Average key norm": 0.02 + 1e-5 * self.step}
-        bar.set_postfix(**postfix)
+        bar.set_postfix(dict(sorted(postfix.items())))
         self._log_step(loss)
+        if self.validation and synchronized and self.validation.due_after_step(self.step):
+            self._log(
+                self.validation.after_step(epoch, self.step, self.average.value, is_nan=self._is_lost),
+                self.step,
+            )
+            bar.unpause()
 
     def _end_epoch(self, epoch: int, bar: Bar, saver: Saver) -> None:
-        args = self.args
-        if self.events:
-            tag = "loss/epoch" if self.full else "loss/epoch_average"
-            self.events.scalars({tag: self.average.value}, epoch + 1)
-        done = epoch + 1
+        args, done = self.args, epoch + 1
+        if self.validation and self.validation.due_after_epoch(done):
+            self._log(
+                self.validation.after_epoch(epoch, self.step, self.average.value, is_nan=self._is_lost), done
+            )
+            bar.unpause()
+        self._log({"loss/epoch" if self.full else "loss/epoch_average": self.average.value}, done)
         if (
             args.save_every_n_epochs is not None
             and done % args.save_every_n_epochs == 0
@@ -175,8 +186,13 @@ class Loop:
         for _ in range(min(workers, self.batches) * len(self.prepared.datasets)):
             log("epoch_incremented", old=0 if fresh else epoch, new=epoch + 1)
 
+    @property
+    def _is_lost(self) -> bool:
+        """Whether the weights have become NaN."""
+        return "nan_loss" in machine().faults and self.step >= _NAN_FROM_STEP
+
     def _is_nan(self, count: int, rng: random.Random) -> bool:
-        if "nan_loss" in machine().faults and self.step >= _NAN_FROM_STEP:
+        if self._is_lost:
             return True
         images = sum(len(dataset.images) for dataset in self.prepared.datasets)
         if self.prepared.vae_overflows and rng.random() < count / 8:
@@ -185,10 +201,12 @@ class Loop:
         return bool(share) and rng.random() < 1 - (1 - share) ** count
 
     def _log_step(self, loss: float) -> None:
-        if not self.events:
-            return
         values = {"loss": loss} if self.full else {"loss/current": loss, "loss/average": self.average.value}
         factor, initial = self.scheduler.factor(), self.scheduler.initial
         for name, rate in self.rates.items():
             values[f"lr/{name}"] = rate * factor if initial is None else initial
-        self.events.scalars(values, self.step)
+        self._log(values, self.step)
+
+    def _log(self, values: dict[str, float], step: int) -> None:
+        if self.events:
+            self.events.scalars(values, step)

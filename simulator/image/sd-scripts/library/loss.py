@@ -6,6 +6,7 @@ import math
 import random
 
 _FLOOR, _FALL, _HALF_LIFE = 0.088, 0.045, 250
+_BY_TIMESTEP = 3.2  # how much more the loss is at the first timestep than at the last, near enough
 
 
 class Losses:
@@ -16,9 +17,18 @@ class Losses:
 
     def draw(self, step: int, batch: int) -> float:
         """Return the loss of a step over so many images."""
-        mean = _FLOOR + _FALL * math.exp(-step * math.log(2) / _HALF_LIFE)
         shape = 1.7 * batch
-        return self._rng.gammavariate(shape, mean / shape)
+        return self._rng.gammavariate(shape, _mean(step) / shape)
+
+
+def at_timestep(step: int, timestep: int, rng: random.Random) -> float:
+    """Return the loss after so many steps at one timestep of a thousand; less the more noise there is."""
+    share: float = _BY_TIMESTEP ** (0.5 - timestep / 1000)
+    return 1.06 * _mean(step) * share * rng.uniform(0.8, 1.2)
+
+
+def _mean(step: int) -> float:
+    return _FLOOR + _FALL * math.exp(-step * math.log(2) / _HALF_LIFE)
 
 
 class Average:

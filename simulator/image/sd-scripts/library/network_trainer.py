@@ -19,6 +19,7 @@ from library.optimizer import Scheduler, choose
 from library.preparation import Prepared, import_packages, prepare
 from library.progress import Bar
 from library.state import Position
+from library.validation import Validation
 
 if TYPE_CHECKING:
     import argparse
@@ -98,10 +99,12 @@ def train(args: argparse.Namespace, *, sdxl: bool) -> None:
         dtype, where = ("torch.float32", "cpu") if cached else (_DTYPES[args.mixed_precision], device)
         log("te_dtype", index=index, dtype=dtype, device=where)
     bar = Bar(args.max_train_steps - loop.skip, "steps")
+    loop.validation = Validation(args, prepared, trains_text=trains_text)
     loop.run(bar, files)
     files.save_last(Position(loop.epoch + 1, loop.step), epochs)
     log("model_saved")
     bar.close()
+    loop.validation.close()
 
 
 def _load_weights(args: argparse.Namespace) -> None:

@@ -9,30 +9,42 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from hardware import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _T = TypeVar("_T")
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _OWN_INTERVAL = 0.1
 _LOOK = 0.0005
+_UP = "\x1b[A"
 
 
 class Bar:
-    """One bar. Its time is virtual, its rate the average since the start."""
+    """One bar. Its time is virtual, its rate the average since the start.
+
+    A bar that opens under another is drawn that many lines further down, and the cursor moved up again.
+    """
 
     _open: ClassVar[list[Bar]] = []
 
-    def __init__(self, total: int, description: str = "") -> None:
-        """Draw it empty."""
-        self.total, self.description = total, description
+    def __init__(self, total: int, description: str = "", *, leave: bool = True) -> None:
+        """Draw it empty.
+
+        Args:
+            total: how many there are to count.
+            description: what stands before the bar.
+            leave: keep the last drawing once it closes; else blank it.
+        """
+        self.total, self.description, self._leave = total, description, leave
         self.done = 0
         self._postfix = ""
         self._started = self._drawn = clock.now()
         self._interval = float(os.environ.get("TQDM_MININTERVAL", _OWN_INTERVAL))
         self._width = _columns()
         self._last_length = 0
+        taken = {bar.line for bar in self._open}
+        self.line: int = min(set(range(len(taken) + 1)) - taken)
         self._open.append(self)
-        self._draw()
+        self._draw(self.line)
 
     @classmethod
     def close_all(cls) -> None:
@@ -44,13 +56,13 @@ class Bar:
         """Count one more; drawn unless the last drawing is too fresh."""
         self.done += 1
         if clock.now() - self._drawn >= self._interval:
-            self._draw()
+            self._draw(self.line)
             self._drawn = clock.now()
 
-    def set_postfix(self, **values: float) -> None:
+    def set_postfix(self, values: Mapping[str, float]) -> None:
         """Put values behind the rate, and draw."""
-        self._postfix = ", ".join(f"{key}={number(value)}" for key, value in sorted(values.items()))
-        self._draw()
+        self._postfix = ", ".join(f"{key}={number(value)}" for key, value in values.items())
+        self._draw(self.line)
 
     def unpause(self) -> None:
         """Leave out of the elapsed time what has passed since the last drawing."""
@@ -58,16 +70,23 @@ class Bar:
         self._drawn = clock.now()
 
     def close(self) -> None:
-        """Draw it a last time and leave the line."""
-        self._draw()
-        sys.stderr.write("\n")
-        sys.stderr.flush()
+        """Draw it a last time, on the line of the cursor, and leave that; or blank its own line."""
         self._open.remove(self)
+        if self._leave:
+            self._draw(0)
+            sys.stderr.write("\n")
+        else:
+            self._show("", self.line)
+            sys.stderr.write("" if self.line else "\r")
+        sys.stderr.flush()
 
-    def _draw(self) -> None:
+    def _draw(self, line: int) -> None:
         elapsed = clock.now() - self._started
-        text = meter(self.done, self.total, elapsed, self.description, self._postfix, self._width)
-        sys.stderr.write("\r" + text + " " * max(0, self._last_length - len(text)))
+        self._show(meter(self.done, self.total, elapsed, self.description, self._postfix, self._width), line)
+
+    def _show(self, text: str, line: int) -> None:
+        padding = " " * max(0, self._last_length - len(text))
+        sys.stderr.write("\n" * line + "\r" + text + padding + _UP * line)
         sys.stderr.flush()
         self._last_length = len(text)
 

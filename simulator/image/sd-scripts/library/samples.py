@@ -19,6 +19,7 @@ from hardware import clock
 
 from library import memory, speed
 from library.console import Failure, log
+from library.progress import Bar
 
 if TYPE_CHECKING:
     import argparse
@@ -131,7 +132,12 @@ def _draw_one(
     for name, (line, value) in lines.items():
         log("prompt", line=line, name=name, value=value)
     memory.require(memory.preview(keeps, width, height), processes, 97)
-    clock.sleep(speed.preview(width, height, steps) / processes)
+    is_sdxl = hasattr(args, "cache_text_encoder_outputs")
+    bar = Bar(steps, leave=not is_sdxl)  # the pipeline of SD1 leaves its bars behind
+    for _ in range(steps):
+        clock.sleep(speed.preview(width, height, steps) / steps / processes)
+        bar.update()
+    bar.close()
     prefix = "" if args.output_name is None else f"{args.output_name}_"
     moment = f"{step:06d}" if epoch is None else f"e{epoch:06d}"
     suffix = "" if seed is None else f"_{seed}"
