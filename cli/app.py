@@ -93,3 +93,33 @@ def tensorboard(
     from cli.ssh import tensorboard as show
 
     show(ROOT, stack, port)
+
+
+dataset = typer.Typer(help="Look at a dataset before anything is rented.", no_args_is_help=True)
+app.add_typer(dataset, name="dataset")
+
+
+@dataset.command("check")
+def check_dataset(
+    folder: Annotated[Path, typer.Argument(help="Images, 10_name folders, or images/ and reg_images/.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of one step.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="How often each image is seen, its repeats apart.")] = 10,
+    resolution: Annotated[int, typer.Option(min=256, max=2048, help="Training resolution.")] = 1024,
+    class_tokens: Annotated[str, typer.Option(help="Caption of images that have none.")] = "",
+    caption_extension: Annotated[str, typer.Option(help="Of the files with captions.")] = ".txt",
+) -> None:
+    """Find all that is wrong with a dataset, and count its steps; exits with 1 if it would be refused."""
+    from cli.dataset import run
+
+    code = run(
+        folder,
+        as_json=as_json,
+        batch_size=batch_size,
+        epochs=epochs,
+        resolution=resolution,
+        class_tokens=class_tokens,
+        caption_extension=caption_extension,
+    )
+    raise typer.Exit(code)

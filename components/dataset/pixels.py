@@ -45,6 +45,7 @@ _DAMAGE: Final = (
 
 _one_huge_at_a_time = Lock()
 
+_SIGNATURES: Final = (b"\x89PNG", b"\xff\xd8", b"RIFF")
 _CONTENTS: Final = {
     b"version https://git-lfs": "is a Git LFS pointer, not the image: run `git lfs pull`",
     b"<!doctype": "is a web page, not an image",
@@ -76,7 +77,7 @@ def read(path: Path) -> Image | Problem:
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno:
             return Problem(UNREADABLE_FILE, path, f"cannot be read: {error.strerror}")
-        return Problem(UNREADABLE_IMAGE, path, _content(path))
+        return _no_image(path)
     with picture:
         try:
             return _decoded(path, picture)
@@ -118,10 +119,16 @@ def _is_transparent(picture: PIL.Image.Image) -> bool:
     return isinstance(low, int | float) and low < 255
 
 
-def _content(path: Path) -> str:
-    """Return what is in a file that is no image."""
+def _no_image(path: Path) -> Problem:
     with path.open("rb") as file:
         head = file.read(512)
+    if head.startswith(_SIGNATURES):
+        return Problem(DAMAGED_IMAGE, path, "is cut off or damaged at its beginning")
+    return Problem(UNREADABLE_IMAGE, path, _content(head))
+
+
+def _content(head: bytes) -> str:
+    """Return what a file is that begins with `head` and is no image."""
     if not head:
         return "is empty (0 bytes)"
     if head[4:8] == b"ftyp":
