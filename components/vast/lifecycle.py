@@ -104,7 +104,8 @@ class Acquisition:
                 if missing > 0:
                     self._rent(missing)
                 self._look()
-                time.sleep(_POLL)
+                if self.waiting:
+                    time.sleep(_POLL)
         except BaseException as error:
             left = self._give_back()
             if left and isinstance(error, FraguaError):
@@ -303,6 +304,7 @@ class Acquisition:
         rented = [found for found in (*self.ready, *self.waiting) if found != self.request.node.adopt]
         if not rented and not self.sent_create:
             return ""
+        self.say("giving back what was rented")
         try:
             release(self.api, rented, self.request.owner)
         except FraguaError as problem:
