@@ -30,12 +30,37 @@ def test_a_failure_is_told_as_called_process_error(trainer: Trainer) -> None:
     done = trainer.launch(*QUIET, script, "--x")
 
     assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    python = trainer.installed / "venv/bin/python"
-    assert last == (
-        f"subprocess.CalledProcessError: Command '['{python}', '{script}', '--x']' returned non-zero exit status 3."
-    )
-    assert done.stderr.startswith("Traceback (most recent call last):")
+    venv = trainer.installed / "venv"
+    commands = next(venv.glob("lib/python3.*/site-packages")) / "accelerate/commands"
+    assert done.stderr.splitlines() == [
+        "Traceback (most recent call last):",
+        f'  File "{venv}/bin/accelerate", line 10, in <module>',
+        "    sys.exit(main())",
+        "             ^^^^^^",
+        f'  File "{commands}/accelerate_cli.py", line 50, in main',
+        "    args.func(args)",
+        f'  File "{commands}/launch.py", line 1213, in launch_command',
+        "    simple_launcher(args)",
+        f'  File "{commands}/launch.py", line 795, in simple_launcher',
+        "    raise subprocess.CalledProcessError(returncode=process.returncode, cmd=cmd)",
+        (
+            f"subprocess.CalledProcessError: Command '['{venv}/bin/python', '{script}', '--x']' "
+            "returned non-zero exit status 3."
+        ),
+    ]
+
+
+def test_a_process_that_is_killed_is_told_with_its_signal(trainer: Trainer) -> None:
+    script = trainer.machine.write("die.py", "import os; os.kill(os.getpid(), 9)")
+    done = trainer.launch(*QUIET, script)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("']' died with <Signals.SIGKILL: 9>.")
+
+    trainer.machine.with_gpus(*[("NVIDIA A100-SXM4-80GB", 81920)] * 2)
+    done = trainer.launch("--multi_gpu", "--num_processes", "2", script)
+    assert re.match(r"E\d{4} .*failed \(exitcode: -9\) local_rank: 0", done.stderr)
+    assert re.search(r"traceback : Signal 9 \(SIGKILL\) received by PID \d+\n", done.stderr)
 
 
 def test_a_script_that_is_not_there_is_pythons_error(trainer: Trainer) -> None:

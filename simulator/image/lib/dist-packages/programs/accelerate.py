@@ -10,13 +10,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from hardware import clock
 from hardware.facts import machine
 
+from programs.accelerate_failures import crash, elastic_log, elastic_report
 from programs.accelerate_options import add_launch_options
 from programs.console import fail, say
 from programs.environment import Environment
@@ -55,13 +55,14 @@ def main(arguments: list[str]) -> int:
 
 def _launch(args: argparse.Namespace) -> int:
     if sum(bool(getattr(args, name)) for name in _ONLY_ONE) > 1:
-        _crash(
+        crash(
+            "only_one",
             "ValueError: You can only use one of "
             + ", ".join(f"`--{name}`" for name in _ONLY_ONE)
-            + " at a time."
+            + " at a time.",
         )
     if args.multi_gpu and args.num_processes is not None and args.num_processes < 2:
-        _crash("ValueError: You need to use at least 2 processes to use `--multi_gpu`.")
+        crash("few_processes", "ValueError: You need to use at least 2 processes to use `--multi_gpu`.")
     _fill_in(args)
     environment = os.environ | {
         "ACCELERATE_MIXED_PRECISION": args.mixed_precision,
@@ -78,9 +79,10 @@ def _launch(args: argparse.Namespace) -> int:
     if code == 0:
         return 0
     if args.multi_gpu:
-        _crash(_elastic_error(args.training_script, process.pid, code))
+        sys.stderr.write(elastic_log(process.pid, code, command[0]) + "\n")
+        crash("processes", elastic_report(args.training_script, process.pid, code))
     if not args.quiet:
-        _crash(f"subprocess.CalledProcessError: {subprocess.CalledProcessError(code, command)}")
+        crash("one_process", f"subprocess.CalledProcessError: {subprocess.CalledProcessError(code, command)}")
     return 1
 
 
@@ -88,12 +90,13 @@ def _fill_in(args: argparse.Namespace) -> None:
     """Take what was not said from the configuration file, or from the hardware with a warning."""
     file = Path(args.config_file) if args.config_file else _config_file()
     if args.config_file and not file.is_file():
-        _crash(
+        crash(
+            "no_config",
             f"FileNotFoundError: The passed configuration file `{file}` does not exist. Please "
             "pass an existing file to "
             "`accelerate launch`, or use the default one created through `accelerate config` "
             "and run `accelerate launch` "
-            "without the `--config_file` argument."
+            "without the `--config_file` argument.",
         )
     if file.is_file() and not args.cpu:
         config = _read_config(file)
@@ -124,30 +127,6 @@ def _fill_in(args: argparse.Namespace) -> None:
             "or run `accelerate config`."
         )
         say(RichLog(1).render("WARNING", message, "launch.py:1185", "[%X]"))
-
-
-def _elastic_error(script: str, pid: int, code: int) -> str:
-    """Return what torch's elastic launcher says of a process that failed."""
-    hint = "To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html"
-    report = [
-        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
-        "=" * 60,
-        f"{script} FAILED",
-        "-" * 60,
-        "Failures:",
-        "  <NO_OTHER_FAILURES>",
-        "-" * 60,
-        "Root Cause (first observed failure):",
-        "[0]:",
-        f"  time      : {time.strftime('%Y-%m-%d_%H:%M:%S')}",
-        f"  host      : {os.uname().nodename}",
-        "  rank      : 0 (local_rank: 0)",
-        f"  exitcode  : {code} (pid: {pid})",
-        "  error_file: <N/A>",
-        f"  traceback : {hint if code > 0 else f'Signal {-code} received by PID {pid}'}",
-        "=" * 60,
-    ]
-    return "\n".join(report)
 
 
 def _env(args: argparse.Namespace) -> int:
@@ -224,15 +203,3 @@ def _read_config(file: Path) -> dict[str, Any]:
         line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith((" ", "#"))
     )
     return {key.strip(): value.strip().strip("'\"") for key, value in pairs}
-
-
-def _crash(last_lines: str) -> None:
-    """End with a traceback, as an exception that nobody caught ends a program."""
-    commands = Environment(Path(sys.prefix)).packages / "accelerate/commands"
-    frames = (
-        (f"{sys.prefix}/bin/accelerate", 10, "<module>", "sys.exit(main())"),
-        (f"{commands}/accelerate_cli.py", 50, "main", "args.func(args)"),
-        (f"{commands}/launch.py", 1199, "launch_command", "simple_launcher(args)"),
-    )
-    lines = [f'  File "{file}", line {line}, in {name}\n    {code}' for file, line, name, code in frames]
-    fail("\n".join(["Traceback (most recent call last):", *lines, last_lines]), 1)
