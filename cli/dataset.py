@@ -96,10 +96,9 @@ def _print(folder: Path, report: Report, steps: Estimate, training: str) -> None
     if steps.steps:
         console.print(Text(f"\n{training}: {_sum(steps)}"))
     errors, warnings = len(report.errors), len(report.warnings)
-    verdict = "refused before anything is rented" if errors else "can be trained on"
-    console.print(
-        Text(f"{errors} errors, {warnings} warnings: {verdict}", style="red" if errors else "green")
-    )
+    verdict = "it would be refused" if errors else "it can be trained on"
+    counts = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}"
+    console.print(Text(f"\n{counts}: {verdict}", style="red" if errors else "green"))
 
 
 def _table(folder: Path, report: Report) -> Table:
@@ -118,10 +117,8 @@ def _table(folder: Path, report: Report) -> Table:
 
 def _print_group(console: Console, folder: Path, problems: list[Problem]) -> None:
     kind = problems[0].kind
-    title = Text(
-        f"\n{kind.severity}: {kind.name.replace('-', ' ')} ({len(problems)})", style=_STYLES[kind.severity]
-    )
-    console.print(title)
+    title = f"\n{kind.severity}: {kind.name.replace('-', ' ')} ({len(problems)})"
+    console.print(Text(title, style=_STYLES[kind.severity]))
     for problem in problems[:_SHOWN]:
         console.print(Text(f"  {_within(folder, problem.file)}: {problem.what}"))
     if len(problems) > _SHOWN:
@@ -134,8 +131,8 @@ def _sum(steps: Estimate) -> str:
     images, buckets = _counted(steps.train_images, "image"), _counted(len(steps.buckets), "bucket")
     batches = _counted(steps.batches_per_epoch, "batch", "batches")
     return (
-        f"an epoch shows {images}{regularisation} in {buckets}, as {batches} ({steps.partial_batches} not full); "
-        f"{_counted(steps.steps, 'step')} in all"
+        f"an epoch shows {images}{regularisation} in {buckets}, as {batches} "
+        f"({steps.partial_batches} not full); {_counted(steps.steps, 'step')} in all"
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -167,8 +166,7 @@ def _destroy_quietly(stack: auto.Stack, cloud: dict[str, str]) -> None:
 
 def _clear(home: Path, voice: Voice) -> None:
     """End and forget an earlier demo that was kept up."""
-    with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-        os.kill(int((home / "cloud" / "pid").read_text()), signal.SIGTERM)
+    if simulation.end(home / "cloud"):
         voice.line("ended the simulator of an earlier demo")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)

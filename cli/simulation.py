@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import FraguaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def serve(*, port: int, scale: float, seed: int, data: Path) -> int:
@@ -32,10 +35,23 @@ def start(root: Path, data: Path, *, scale: float) -> tuple[subprocess.Popen[str
         text=True,
         start_new_session=True,
     )
+    (data / "pid").write_text(str(process.pid))
     settings = [process.stdout.readline() for _ in range(2)] if process.stdout else []
     if not all("=" in line for line in settings):
         raise FraguaError(f"the simulator did not start; see {log.name}")
     return process, dict(line.strip().split("=", 1) for line in settings)
+
+
+def end(data: Path) -> bool:
+    """End a simulator that was left running on `data`; return whether there was one."""
+    try:
+        pid = int((data / "pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.1)
+    return True
 
 
 @contextmanager
@@ -48,3 +64,4 @@ def running(root: Path, data: Path, *, scale: float, keep: bool) -> Iterator[dic
         if not keep:
             process.terminate()
             process.wait(timeout=30)
+            (data / "pid").unlink()

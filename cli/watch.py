@@ -11,7 +11,7 @@ from cli.console import Voice, bar
 from cli.project import outputs
 from components.errors import Unreachable
 from components.kohya.training import Follower, prove
-from components.remote.shell import Login, connect
+from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import fetch
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def watch(stack: dict[str, Any], output: Path, voice: Voice) -> list[Path]:
     lost_since: float | None = None
     while True:
         try:
-            with connect(login) as shell:
+            with connect(login, PATIENCE) as shell:
                 job = _follow(shell, follower, home, fetched, voice)
                 voice.still()
                 prove(shell, follower, job, stack["checkpoint"])
-                _bring(shell, [stack["checkpoint"]], home, fetched, voice)
+                _bring(shell, [*follower.progress.checkpoints, stack["checkpoint"]], home, fetched, voice)
                 return list(fetched.values())
         except Unreachable as error:
             lost_since = lost_since or time.monotonic()

@@ -28,10 +28,14 @@ def find(images: Sequence[Image]) -> Iterator[Problem]:
     for first, others in _equal(images):
         for other in others:
             same.add(other)
-            yield Problem(SAME_IMAGE, other, f"is the same file as {shown(first)}")
+            yield Problem(SAME_IMAGE, other, f"is the same file as {_named(first, other)}")
     different = [image for image in images if image.path not in same]
     for earlier, later in _alike(different):
-        yield Problem(LOOKALIKE_IMAGE, later.path, f"looks like {shown(earlier.path)}")
+        yield Problem(LOOKALIKE_IMAGE, later.path, f"looks like {_named(earlier.path, later.path)}")
+
+
+def _named(path: Path, near: Path) -> str:
+    return shown(path.relative_to(near.parent) if path.parent == near.parent else path)
 
 
 def _equal(images: Iterable[Image]) -> Iterator[tuple[Path, list[Path]]]:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import PIL.Image
-from PIL.Image import DecompressionBombError, DecompressionBombWarning, Resampling
+from PIL.Image import DecompressionBombError, Resampling
 
 from components.dataset.images import Image
 from components.dataset.problems import (
@@ -60,9 +60,9 @@ _CONTENTS: Final = {
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """Keep Pillow silent about images that are large but not refused, in all threads."""
+    """Keep Pillow silent, in all threads, about images that are large but not refused and about odd EXIF."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         yield
 
 

@@ -23,7 +23,7 @@ from components.remote.job import (
     status_script,
     stop_script,
 )
-from components.remote.shell import Login, connect
+from components.remote.shell import PATIENCE, Login, connect
 from components.say import say
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _PIECE: Final = 262144
 
 def begin(props: dict[str, Any]) -> Progress:
     """Wait for the preparations, start the training of a resource and wait for its first step."""
-    with connect(Login.of(props["login"])) as shell:
+    with connect(Login.of(props["login"]), PATIENCE) as shell:
         jobs = [Job(name, script) for name, script in props["preparations"].items()]
         prepare(shell, jobs, props["limit"], say)
         start(shell, props["script"])

@@ -6,6 +6,7 @@ error here can show them.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import StringIO
@@ -38,6 +39,10 @@ _OTHER_KEY_TYPES: Final = (
 """All but ssh-ed25519: pulumi-command can only pin a key type that every sshd still accepts."""
 
 _CONNECT_SECONDS: Final = 15
+_RETRY_SECONDS: Final = 2
+
+PATIENCE: Final = 60.0
+"""Seconds to try again to reach a machine that was verified before."""
 
 
 @dataclass(frozen=True)
@@ -116,17 +121,37 @@ class Shell:
 
 
 @contextmanager
-def connect(login: Login) -> Iterator[Shell]:
+def connect(login: Login, patience: float = 0) -> Iterator[Shell]:
     """Open a connection to `login`; its host key is demanded if it names one, else learned.
+
+    Args:
+        login: the machine.
+        patience: seconds to go on trying, where a machine that let us in before does not at the moment:
+            hosts blink, and the platform rewrites authorized_keys while it runs.
 
     Raises:
         HostKeyChanged: the machine shows another key than the pinned one. Nothing was sent to it.
         AccessDenied: sshd refuses the key.
         Unreachable: no SSH answer.
     """
-    pkey = Ed25519Key.from_private_key(StringIO(login.private_key))
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            connection = _opened(login)
+            break
+        except (AccessDenied, Unreachable):
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+    try:
+        yield Shell(connection)
+    finally:
+        connection.close()
+
+
+def _opened(login: Login) -> Connection:
     options = {
-        "pkey": pkey,
+        "pkey": Ed25519Key.from_private_key(StringIO(login.private_key)),
         "allow_agent": False,
         "look_for_keys": False,
         "banner_timeout": _CONNECT_SECONDS,
@@ -144,19 +169,16 @@ def connect(login: Login) -> Iterator[Shell]:
     connection.client.set_missing_host_key_policy(_Pinned(login.host_key))
     try:
         connection.open()
-    except AuthenticationException:
+    except AuthenticationException as error:
         connection.close()
-        raise AccessDenied(f"{login.host}:{login.port} refuses the stack's SSH key") from None
+        raise AccessDenied(f"{login.host}:{login.port} refuses the stack's SSH key: {error}") from None
     except (SSHException, EOFError, OSError) as error:
         connection.close()
         raise Unreachable(f"{login.host}:{login.port} does not answer SSH: {error}") from None
     except RemoteError:
         connection.close()
         raise
-    try:
-        yield Shell(connection)
-    finally:
-        connection.close()
+    return connection
 
 
 class _Pinned(MissingHostKeyPolicy):

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.errors import TransferFailed
 from components.remote.manifest import scan
-from components.remote.shell import Login, connect
+from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import send
 from components.say import say
 
@@ -28,7 +28,7 @@ def upload(props: dict[str, Any]) -> dict[str, Any]:
         mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
         say(f"{folder}: sent {mb} ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left")
 
-    with connect(Login.of(props["login"])) as shell:
+    with connect(Login.of(props["login"]), PATIENCE) as shell:
         sent = send(shell, source, manifest, folder, tell)
     mb = f"{manifest.size / 1e6:.1f} MB"
     say(f"{folder}: holds {len(manifest.files)} files, {mb}; {sent / 1e6:.1f} MB had to be sent")

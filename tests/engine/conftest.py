@@ -36,7 +36,7 @@ def engine_variables() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    with Simulator(scale=120, seed=11, calm=True) as simulator:
+    with Simulator(scale=120, seed=11, calm=True, rate_limits=0) as simulator:
         yield Cloud(simulator.url, simulator.api_key)
 
 

@@ -97,12 +97,14 @@ class Stack:
 
     def configure(self, **values: object) -> None:
         """Set config, `a__b` for the path a.b; None removes."""
-        for name, value in values.items():
-            key = name.replace("__", ".")
+        paths = {name.replace("__", "."): value for name, value in values.items()}
+        plain = [f"{path}={value}" for path, value in paths.items() if value is not None]
+        if plain:
+            pairs = [word for pair in plain for word in ("--plaintext", pair)]
+            self.pulumi("config", "set-all", "--path", *pairs)
+        for path, value in paths.items():
             if value is None:
-                self.pulumi("config", "rm", "--path", key)
-            else:
-                self.pulumi("config", "set", "--path", key, str(value))
+                self.pulumi("config", "rm", "--path", path)
 
     def outputs(self) -> dict[str, Any]:
         return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))

@@ -1,12 +1,23 @@
 """The training stack as a whole: outputs, an empty second preview, secrets, and the training itself."""
 
 import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engine_runs import Cloud, MakeStack, Stack
+import requests
+from engine_runs import Cloud, MakeStack, Stack, descendants
+
+from toolchain.bootstrap import ROOT
+
+Until = Callable[[Callable[[], str]], str]
 
 
 class Arguments(threading.Thread):
@@ -85,6 +96,62 @@ def test_secrets_are_nowhere_in_plain_text(stack: Stack, cloud: Cloud, arguments
         word = secret.encode()
         assert [path for path in places if word in path.read_bytes()] == []
         assert [line for line in arguments.seen if word in line] == []
+
+
+def fragua(stack: Stack, *arguments: str) -> str:
+    """Run a command of `./fragua` on the stack, from the checkout."""
+    command = [sys.executable, "-m", "cli", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_ssh_opens_a_shell_with_the_stack_s_key(stack: Stack) -> None:
+    shown = fragua(
+        stack, "ssh", "train", "nvidia-smi -L; env; cat /workspace/.fragua/jobs/*/script"
+    )
+
+    assert shown.startswith("GPU 0: ")
+    assert stack.environment["VAST_API_KEY"] not in shown
+
+
+def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> None:
+    first = fragua(stack, "watch", "train")
+    again = fragua(stack, "watch", "train")
+    home = ROOT / stack.outputs()["checkpoints"]
+
+    assert "training ended: epoch 2/2, step 8/8" in first
+    for output in (first, again):
+        assert output.count("brought home") == 2
+    assert sorted(path.name for path in home.iterdir()) == ["animal-000001.safetensors", "animal.safetensors"]
+    shutil.rmtree(home)
+
+
+def test_tensorboard_answers_through_its_tunnel(stack: Stack, until: Until) -> None:
+    port = str(free_port())
+    command = [sys.executable, "-m", "cli", "tensorboard", "train", "--port", port]
+    running = subprocess.Popen(command, cwd=ROOT, env=stack.environment, stdin=subprocess.DEVNULL)
+
+    def page() -> str:
+        try:
+            return requests.get(f"http://127.0.0.1:{port}/", timeout=5).text
+        except requests.RequestException:
+            return ""
+
+    try:
+        assert "TensorBoard" in until(page)
+    finally:
+        for pid in [*descendants(running.pid), running.pid]:
+            os.kill(pid, signal.SIGTERM)
+        running.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def test_another_setting_trains_again_on_the_same_machine(stack: Stack, cloud: Cloud) -> None:
