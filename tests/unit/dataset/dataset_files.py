@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,8 +14,8 @@ from components.dataset.buckets import Buckets
 from components.dataset.check import Report, check
 from components.dataset.layout import discover
 
-Content: TypeAlias = str | bytes | Path | None
-"""Text of a caption, bytes of an image, the target of a link, or None for a folder."""
+Content: TypeAlias = str | bytes | Callable[[], bytes] | Path | None
+"""Text of a caption, bytes of an image or what makes them, the target of a link, or None for a folder."""
 
 
 def picture(seed: int = 1, size: tuple[int, int] = (1024, 1024), mode: str = "RGB") -> Image.Image:
@@ -38,7 +38,7 @@ def photo(seed: int = 1, size: tuple[int, int] = (1024, 1024), kind: str = "JPEG
 
 def make(folder: Path, files: Mapping[str, Content]) -> Path:
     """Fill `folder` with files by their relative paths."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,8 +46,10 @@ def make(folder: Path, files: Mapping[str, Content]) -> Path:
             path.mkdir()
         elif isinstance(content, Path):
             path.symlink_to(content)
+        elif isinstance(content, str):
+            path.write_text(content, encoding="utf-8", newline="")
         else:
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            path.write_bytes(content() if callable(content) else content)
     return folder
 
 

@@ -15,7 +15,7 @@ from components.dataset.buckets import Buckets
 
 ANSWERS = json.loads((Path(__file__).parent / "sd_scripts_buckets.json").read_text())
 """What `BucketManager` of kohya-ss/sd-scripts 48d368fa answered: its buckets, and for images width, height,
-the bucket's width and height, and the size that the image is scaled to before it is cut; nothing if it failed.
+the bucket's width and height, and the size that it is scaled to before the cut; nothing where it failed.
 """
 
 
