@@ -47,16 +47,17 @@ def begin(make_stack: MakeStack, cloud: Cloud, until: Until) -> Begin:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_up_goes_on_with_what_a_killed_up_rented(moment: str, begin: Begin, cloud: Cloud) -> None:
-    stack, running = begin("killed", moment)
-    rented = cloud.billing("killed/")
+    name = f"killed-{moment.rpartition(' ')[2]}"
+    stack, running = begin(name, moment)
+    rented = cloud.billing(f"{name}/")
     stack.kill(running)
     stack.pulumi("cancel", "--yes")
     stack.up()
 
-    assert cloud.billing("killed/") == [stack.outputs()["instance"]]
-    assert not rented or cloud.billing("killed/") == rented
+    assert cloud.billing(f"{name}/") == [stack.outputs()["instance"]]
+    assert not rented or cloud.billing(f"{name}/") == rented
     stack.destroy()
-    assert cloud.billing("killed/") == []
+    assert cloud.billing(f"{name}/") == []
 
 
 def test_destroy_ends_what_a_killed_up_rented(begin: Begin, cloud: Cloud) -> None:

@@ -4,14 +4,15 @@ import pytest
 from engine_runs import Cloud, MakeStack
 
 
-@pytest.mark.parametrize("fate", ["offline", "exit", "gone"])
+@pytest.mark.parametrize("fate", ["running", "offline", "exit", "gone"])
 def test_destroying_needs_no_living_machine(fate: str, make_stack: MakeStack, cloud: Cloud) -> None:
     stack = make_stack(f"dead-{fate}")
     stack.up()
     instance = stack.outputs()["instance"]
+    assert any(f"fragua dead-{fate}" in key for key in cloud.ssh_keys())
     if fate == "gone":
         cloud.api("DELETE", f"/api/v0/instances/{instance}/", {})
-    else:
+    elif fate != "running":
         cloud.ask("POST", f"instances/{instance}/{fate}")
     stack.destroy()
 

@@ -74,7 +74,7 @@ def test_a_machine_that_someone_destroyed_is_rented_anew(stack: Stack, cloud: Cl
     assert cloud.billing("drift/node") == [stack.outputs()["instance"]]
 
 
-def test_another_base_url_is_refused_instead_of_seeing_nothing_there(stack: Stack, cloud: Cloud) -> None:
+def test_another_base_url_is_refused_instead_of_seeing_nothing_there(stack: Stack) -> None:
     there = stack.environment["VAST_URL"]
     stack.environment["VAST_URL"] = "http://127.0.0.1:9"
     done = stack.try_("refresh", "--yes", "--skip-preview")
@@ -82,5 +82,3 @@ def test_another_base_url_is_refused_instead_of_seeing_nothing_there(stack: Stac
 
     assert done.code != 0
     assert f"this resource was made at {there}" in done.output
-    stack.destroy()
-    assert cloud.billing("drift/node") == []
