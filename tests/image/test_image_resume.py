@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from events_file import scalars
+from image_machine import IMAGE
 
 if TYPE_CHECKING:
     from image_machine import Trainer
@@ -185,6 +187,32 @@ def test_a_signal_ends_training_at_once_and_saves_nothing(trainer: Trainer) -> N
     assert process.wait(timeout=10) == -signal.SIGTERM
     assert "model saved." not in rest
     assert not (trainer.output / "cat.safetensors").exists()
+
+
+def test_ctrl_c_ends_launcher_and_training_with_tracebacks(trainer: Trainer) -> None:
+    trainer.machine.write_facts(scale=300)
+    launcher = trainer.installed / "venv/bin/accelerate"
+    script = trainer.installed / "sd-scripts/sdxl_train_network.py"
+    arguments = trainer.lora_arguments("--max_train_epochs", "50")
+    process = subprocess.Popen(
+        [launcher, "launch", "--num_processes", "1", "--mixed_precision", "bf16", script, *arguments],
+        cwd=trainer.home,
+        env=trainer.machine.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if "steps:" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    rest = process.stdout.read()
+
+    assert process.wait(timeout=10) == -signal.SIGINT
+    assert rest.splitlines().count("KeyboardInterrupt") == 2
+    assert str(IMAGE / "lib") not in rest
 
 
 def test_a_kill_while_saving_leaves_a_file_that_is_cut_off(trainer: Trainer) -> None:

@@ -79,3 +79,10 @@ def test_apt_installs_what_it_knows_and_once(machine: Machine, program: str) -> 
     assert "0 newly installed" in machine.run(program, "install", "-y", "rclone").stdout
     unknown = machine.run(program, "install", "-y", "nosuch")
     assert (unknown.returncode, unknown.stderr) == (100, "E: Unable to locate package nosuch\n")
+
+
+def test_a_closed_pipe_ends_a_program_without_a_word(machine: Machine) -> None:
+    done = machine.run("/bin/bash", "-c", "for i in 1 2 3 4 5; do free | true; echo ${PIPESTATUS[0]}; done")
+
+    assert done.stderr == ""
+    assert set(done.stdout.split()) <= {"0", "141"}

@@ -69,6 +69,31 @@ def test_a_lora_run_prints_what_the_real_trainer_prints(trainer: Trainer) -> Non
     assert "model saved." in done.stderr
 
 
+def test_printed_lines_come_with_the_next_bar_or_at_the_end(trainer: Trainer) -> None:
+    command = trainer.machine.run(
+        "/bin/bash",
+        "-c",
+        'exec "$@" 2>&1',
+        "bash",
+        trainer.installed / "venv/bin/python",
+        trainer.installed / "sd-scripts/sdxl_train_network.py",
+        *trainer.lora_arguments(),
+    )
+
+    places = [
+        command.stdout.index(text)
+        for text in (
+            "accelerator device: cuda",
+            "running training",
+            "steps:   0%",
+            "20/20",
+            "epoch 1/2",
+            "epoch 2/2",
+        )
+    ]
+    assert places == sorted(places)
+
+
 def test_the_bar_counts_every_step_and_carries_the_average_loss(trainer: Trainer) -> None:
     drawn = bars(trainer.lora().stderr)
 

@@ -104,13 +104,13 @@ def refuse(key: str, **values: object) -> NoReturn:
     raise Failure(kind, text.format(**values))
 
 
-def traceback(failure: Failure) -> None:
+def traceback(last_line: str) -> None:
     """Write what Python writes for an exception that nobody caught."""
     sys.stdout.flush()
     script = Path(sys.argv[0]).absolute()
     line, call = (234, "trainer.train(args)") if "network" in script.name else (952, "train(args)")
     sys.stderr.write(
         f'Traceback (most recent call last):\n  File "{script}", line {line}, in <module>\n    {call}\n'
-        f"{failure.last_line()}\n"
+        f"{last_line}\n"
     )
     sys.stderr.flush()

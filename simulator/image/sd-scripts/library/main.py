@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,11 @@ def run(train: Callable[[argparse.Namespace], None]) -> None:
     try:
         train(args)
     except Failure as failure:
-        traceback(failure)
+        traceback(failure.last_line())
         Bar.close_all()
         sys.exit(1)
+    except KeyboardInterrupt:
+        traceback("KeyboardInterrupt")
+        Bar.close_all()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)

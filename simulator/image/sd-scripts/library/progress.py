@@ -44,6 +44,7 @@ class Bar:
         taken = {bar.line for bar in self._open}
         self.line: int = min(set(range(len(taken) + 1)) - taken)
         self._open.append(self)
+        sys.stdout.flush()
         self._draw(self.line)
 
     @classmethod

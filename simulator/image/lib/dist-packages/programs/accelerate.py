@@ -16,7 +16,7 @@ from typing import Any
 from hardware import clock
 from hardware.facts import machine
 
-from programs.accelerate_failures import crash, elastic_log, elastic_report
+from programs.accelerate_failures import crash, elastic_log, elastic_report, interrupted
 from programs.accelerate_options import add_launch_options
 from programs.console import fail, say
 from programs.environment import Environment
@@ -75,7 +75,10 @@ def _launch(args: argparse.Namespace) -> int:
     python = [] if args.no_python else [sys.executable, *(["-m"] if args.module else [])]
     command = [*python, args.training_script, *args.training_script_args]
     process = subprocess.Popen(command, env=environment)
-    code = process.wait()
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        interrupted()
     if code == 0:
         return 0
     if args.multi_gpu:

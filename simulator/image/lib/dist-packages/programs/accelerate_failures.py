@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from programs.console import fail
+from programs.console import fail, warn
 from programs.environment import Environment
 
 _MAIN = (
@@ -28,6 +28,10 @@ _VALIDATION = (
 )
 # File, line, function, and code: what the marks below stand under is in braces.
 _FRAMES = {
+    "interrupted": (
+        (_LAUNCH, 1213, "launch_command", "simple_launcher(args)"),
+        (_LAUNCH, 793, "simple_launcher", "process.wait()"),
+    ),
     "one_process": (
         (_LAUNCH, 1213, "launch_command", "simple_launcher(args)"),
         (
@@ -84,6 +88,18 @@ def crash(where: str, last_lines: str) -> NoReturn:
         where: the name of the frames.
         last_lines: what stands below them.
     """
+    fail(_traceback(where, last_lines), 1)
+
+
+def interrupted() -> NoReturn:
+    """End as Python ends where Ctrl-C was pressed: with a traceback, then by the signal."""
+    warn(_traceback("interrupted", "KeyboardInterrupt"))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGINT)
+    sys.exit(130)
+
+
+def _traceback(where: str, last_lines: str) -> str:
     environment = Environment(Path(sys.prefix))
     lines = ["Traceback (most recent call last):"]
     for name, line, function, code in (*_MAIN, *_FRAMES[where]):
@@ -93,7 +109,7 @@ def crash(where: str, last_lines: str) -> NoReturn:
         lines += [f'  File "{folder}/{name}", line {line}, in {function}', f"    {_plain(code)}"]
         if brace:
             lines.append("    " + " " * len(before) + "^" * len(marked))
-    fail("\n".join([*lines, last_lines]), 1)
+    return "\n".join([*lines, last_lines])
 
 
 def elastic_log(pid: int, code: int, python: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +25,13 @@ def fail(text: str, code: int) -> NoReturn:
     """Write to stderr and end the program."""
     warn(text)
     sys.exit(code)
+
+
+def end_by_signals() -> None:
+    """Let Ctrl-C and a closed pipe end the program without a word, as they end compiled ones."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def real_program(name: str) -> str | None:
