@@ -6,6 +6,7 @@ error here can show them.
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,10 +40,16 @@ _OTHER_KEY_TYPES: Final = (
 """All but ssh-ed25519: pulumi-command can only pin a key type that every sshd still accepts."""
 
 _CONNECT_SECONDS: Final = 15
+_BANNER_SECONDS: Final = 10
+"""Less than the former, so that a server that is silent is reported as that."""
+
 _RETRY_SECONDS: Final = 2
 
 PATIENCE: Final = 60.0
 """Seconds to try again to reach a machine that was verified before."""
+
+# what it logs, with a traceback, it also raises
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,7 @@ def _opened(login: Login) -> Connection:
         "pkey": Ed25519Key.from_private_key(StringIO(login.private_key)),
         "allow_agent": False,
         "look_for_keys": False,
-        "banner_timeout": _CONNECT_SECONDS,
+        "banner_timeout": _BANNER_SECONDS,
         "auth_timeout": _CONNECT_SECONDS,
         "disabled_algorithms": {"keys": list(_OTHER_KEY_TYPES)},
     }
