@@ -5,11 +5,12 @@ It knows the files of an environment, not which versions go together.
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from programs.resolver import normal
 
 if TYPE_CHECKING:
     from programs.resolver import Package
@@ -137,11 +138,6 @@ class Environment:
     def _adopt(self) -> None:
         self.packages.mkdir(parents=True, exist_ok=True)
         (self.packages / "_virtualenv.pth").write_text(f"{_LIB / 'dist-packages'}\n")
-
-
-def normal(name: str) -> str:
-    """Return a package name in the form that all its spellings share."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _dotted(cuda: str) -> str | None:

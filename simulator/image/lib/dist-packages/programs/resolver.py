@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from hardware.facts import machine
 
-from programs.environment import normal
-
 # What download.pytorch.org has besides torch itself.
 _TORCH_INDEX = {
     "torch", "torchvision", "torchaudio", "xformers", "triton", "numpy", "pillow", "filelock", "fsspec",
@@ -201,3 +199,8 @@ def _fits(version: str, want: _Wanted) -> bool:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version.split("+", maxsplit=1)[0]))
+
+
+def normal(name: str) -> str:
+    """Return a package name in the form that all its spellings share."""
+    return re.sub(r"[-_.]+", "-", name).lower()

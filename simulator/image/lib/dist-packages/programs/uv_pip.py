@@ -12,7 +12,7 @@ from hardware import clock, link
 
 from programs import resolver
 from programs.console import fail, say, warn
-from programs.environment import Environment, normal
+from programs.environment import Environment
 
 if TYPE_CHECKING:
     from programs.uv_options import Options
@@ -177,7 +177,7 @@ def _list(installed: dict[str, str], form: str | None) -> None:
 
 
 def _show(environment: Environment, installed: dict[str, str], options: Options) -> int:
-    names = [normal(name) for name in options.rest]
+    names = [resolver.normal(name) for name in options.rest]
     found = [name for name in names if name in installed]
     for name in sorted(set(names) - set(found)):
         warn(f"warning: Package(s) not found for: {name}")
@@ -190,7 +190,7 @@ def _show(environment: Environment, installed: dict[str, str], options: Options)
 
 
 def _uninstall(environment: Environment, installed: dict[str, str], options: Options) -> None:
-    found = [normal(name) for name in options.rest if normal(name) in installed]
+    found = [resolver.normal(name) for name in options.rest if resolver.normal(name) in installed]
     for name in found:
         environment.remove(name, installed[name], resolver.commands_of(name))
     if found:
