@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from contextlib import contextmanager
 from functools import partial
+from gzip import BadGzipFile
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -29,6 +30,17 @@ if TYPE_CHECKING:
 _RESERVE = 1 << 30
 """Bytes of disk to leave free."""
 _BLOCK = 1 << 20
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    BadGzipFile,
+    zlib.error,
+    LZMAError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+)
+"""What the libraries raise on archives that are broken, or packed in a way that they do not know."""
 _UNWELCOME = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]|^.:|^/")
 """Control characters, backslashes and stray bytes; a drive or the root in front."""
 
@@ -56,14 +68,7 @@ def extract(archive: Path, folder: Path) -> int:
     try:
         with members(archive) as entries:
             return _write(entries, folder)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        LZMAError,
-        EOFError,
-        NotImplementedError,
-    ) as error:
+    except _DAMAGE as error:
         shutil.rmtree(folder)
         raise Refused(f"the archive is damaged: {error}") from None
     except OSError as error:
@@ -100,7 +105,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
         mode = info.external_attr >> 16
         if info.flag_bits & 1:
             kind = "encrypted"
-        elif info.is_dir():
+        elif info.orig_filename.endswith("/"):
             kind = "folder"
         elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
             kind = "file"
@@ -119,12 +124,14 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[Member]:
             kind = "a link" if info.issym() or info.islnk() else "a special file"
         # extractfile returns nothing for what is no file, and nothing is opened that is none
         yield Member(info.name, kind, info.size, partial(archive.extractfile, info))  # type: ignore[arg-type]
-    # tarfile takes a file that was cut off between two members for a whole one
+    # tarfile takes a file that was cut off between two members for whole, and does not read the last checksum
     if archive.fileobj is not None:
         archive.fileobj.seek(archive.offset)
         end = archive.fileobj.read(tarfile.BLOCKSIZE)
         if any(end) or not end:
             raise Refused("the archive is damaged: it is cut off")
+        while archive.fileobj.read(_BLOCK):
+            pass
 
 
 def _write(entries: Iterator[Member], folder: Path) -> int:
@@ -135,18 +142,18 @@ def _write(entries: Iterator[Member], folder: Path) -> int:
         if path.parts[:1] == ("__MACOSX",) or any(part.startswith(".") for part in path.parts):
             continue
         target = folder / path
-        if member.kind == "folder":
-            target.mkdir(parents=True, exist_ok=True)
-            continue
         room -= member.size
         if room < 0:
             raise Refused(f"the disk is too small: {member.name!r} and what comes before it do not fit")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _copy(member, target)
-        except (FileExistsError, NotADirectoryError):
+            if member.kind == "folder":
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _copy(member, target)
+                count += 1
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise Refused(f"{member.name!r} is in the archive twice, or once as a folder") from None
-        count += 1
     return count
 
 

@@ -1,8 +1,8 @@
 """Jobs that bring a dataset onto the node from elsewhere: an archive, a git repository, object storage. Pure.
 
 Each fills a side folder and moves it into place once it is whole and holds images. A job that was broken off
-goes on where it was. What rclone needs to log in lies in `ENVIRONMENT`, a file that only root reads: no
-secret is in a script or in an argument.
+goes on where it was. What rclone needs to log in lies in `ENVIRONMENT`, a file that only root reads, and is
+in no script and no argument.
 """
 
 from __future__ import annotations
@@ -79,42 +79,43 @@ cat > {ENVIRONMENT} <<'{mark}'
 
 
 def _archive(source: Archive, side: str) -> str:
+    part = f".fragua/downloads/{sha256(source.url.encode()).hexdigest()[:16]}"
     program = Path(extract.__file__).read_text(encoding="utf-8")
     check = ""
     if source.sha256:
-        check = f"""found=$(sha256sum < $part | cut -d ' ' -f 1)
+        check = f"""found=$(sha256sum < {part} | cut -d ' ' -f 1)
 if [ $found != {source.sha256} ]; then
-  rm $part
+  rm {part}
   echo "the archive has sha256 $found, not {source.sha256}: correct dataset.archive.sha256 or the URL"
   exit 1
 fi
 """
-    return f"""part=.fragua/downloads/{sha256(source.url.encode()).hexdigest()[:16]}
-mkdir -p .fragua/downloads
+    return f"""mkdir -p .fragua/downloads
 download() {{
   curl -fsSL --globoff --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 \\
-    --speed-limit 1 --speed-time 60 -o $part "$@" --config - <<'END'
-url = "{source.url}"
-END
+    --speed-limit 1 --speed-time 60 --continue-at - -o {part} {shlex.quote(source.url)}
 }}
-code=0
-download --continue-at - || code=$?
-case $code in
-  0) ;;
-  # nothing is left to fetch, or the server cannot go on in the middle: begin anew
-  22|33|36) rm -f $part; download ;;
-  *) exit $code ;;
-esac
+for attempt in 1 2 3 4 5; do
+  code=0
+  download || code=$?
+  case $code in
+    0) break ;;
+    # nothing is left to fetch, or the server cannot go on in the middle
+    22|33|36) [ -e {part} ] || exit $code; rm {part} ;;
+    *) sleep $attempt ;;
+  esac
+done
+[ $code = 0 ] || exit $code
 {check}rm -rf {side}
-python3 - $part {side} <<'END' || {{ rm -f $part; exit 1; }}
+python3 - {part} {side} <<'END' || {{ rm -f {part}; exit 1; }}
 {program}END
-rm $part
+rm {part}
 """
 
 
 def _git(source: Git, side: str) -> str:
-    return f"""{_installed("git-lfs")}
-export GIT_TERMINAL_PROMPT=0 GIT_LFS_SKIP_SMUDGE=1
+    return f"""export GIT_TERMINAL_PROMPT=0 GIT_LFS_SKIP_SMUDGE=1
+(
 git init -q {side}
 cd {side}
 git config core.symlinks false
@@ -122,16 +123,19 @@ git config remote.origin.url {shlex.quote(source.url)}
 git fetch -q --depth 1 origin {source.commit} || git fetch -q origin '+refs/heads/*:refs/remotes/origin/*'
 git checkout -q --force {source.commit}
 git clean -fdxq
-git lfs install --local --skip-repo > /dev/null
-git lfs pull
+if grep -rqs filter=lfs --include=.gitattributes .; then
+  {_installed("git-lfs")}
+  git lfs install --local --skip-repo > /dev/null
+  git lfs pull
+fi
 left=$(find . -path ./.git -prune -o -type f -size -1024c \\
   -exec grep -l '^version https://git-lfs' {{}} + | head -n 3 || true)
 if [ -n "$left" ]; then
-  echo "Git LFS has not the content of" $left
+  echo "Git LFS did not bring the content of" $left
   exit 1
 fi
 rm -rf .git
-cd - > /dev/null
+)
 """
 
 
@@ -161,5 +165,5 @@ if [ "$count" = 0 ]; then
 fi
 rm -rf {folder}
 mv {side} {folder}
-echo "$count images"
+echo "images: $count"
 """
