@@ -17,11 +17,6 @@ from components.dataset.source import Source
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Node:
-    return Node(tmp_path / "workspace")
-
-
-@pytest.fixture
 def server(node: Node, tmp_path: Path) -> Iterator[HttpsServer]:
     with serving(tmp_path / "server.pem") as found:
         node.environment["CURL_CA_BUNDLE"] = str(tmp_path / "server.pem")

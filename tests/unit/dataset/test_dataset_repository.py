@@ -11,11 +11,6 @@ from node_workspace import Node
 FILES = {"images/a.png": bytes(range(256)), "images/a.txt": b"a cat"}
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Node:
-    return Node(tmp_path / "workspace")
-
-
 def git(folder: Path, *arguments: str) -> str:
     settings = ("-c", "user.name=x", "-c", "user.email=x@example.org")
     return subprocess.run(
