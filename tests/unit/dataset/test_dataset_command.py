@@ -38,8 +38,8 @@ def test_a_person_sees_folders_problems_and_steps(folder: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     steps = (
-        "batch size 4, 2 epochs, 1024 pixels: an epoch shows 50 images and 50 of regularisation in 2 buckets, "
-        "as 25 batches (0 not full); 50 steps in all"
+        "batch size 4, 2 epochs, 1024 pixels: an epoch shows 50 images and 50 of regularisation "
+        "in 2 buckets, as 25 batches (0 not full); 50 steps in all"
     )
     assert [line.rstrip() for line in done.stdout.splitlines()] == [
         "folder                      images  repeats  captions   smallest    largest  class tokens",
