@@ -109,8 +109,11 @@ class Stack:
     def outputs(self) -> dict[str, Any]:
         return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
 
-    def resources(self) -> list[dict[str, Any]]:
-        return list(json.loads(self.pulumi("stack", "export"))["deployment"]["resources"])
+    def resource(self, kind: str) -> dict[str, Any]:
+        """Return what the state holds of the one resource whose type ends so."""
+        resources = json.loads(self.pulumi("stack", "export"))["deployment"]["resources"]
+        [found] = [each for each in resources if each["type"].endswith(kind)]
+        return dict(found)
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """Kill a command at once, with the plugins that it started."""

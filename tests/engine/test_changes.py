@@ -68,8 +68,7 @@ def test_a_forced_replacement_never_takes_up_the_machine_it_replaces(
     option: str, stack: Stack, cloud: Cloud
 ) -> None:
     before = stack.outputs()["instance"]
-    [urn] = [each["urn"] for each in stack.resources() if each["type"].endswith("vast:Instance")]
-    stack.up(option, urn)
+    stack.up(option, stack.resource("vast:Instance")["urn"])
 
     assert stack.outputs()["instance"] != before
     assert cloud.billing("changes/node") == [stack.outputs()["instance"]]

@@ -12,8 +12,7 @@ def stack(make_stack: MakeStack) -> Stack:
 
 
 def status(stack: Stack) -> object:
-    [node] = [each for each in stack.resources() if each["type"].endswith("vast:Instance")]
-    return node["outputs"]["status"]
+    return stack.resource("vast:Instance")["outputs"]["status"]
 
 
 def refresh(stack: Stack) -> str:
@@ -30,8 +29,7 @@ def test_a_changed_price_is_shown_and_changes_nothing(stack: Stack, cloud: Cloud
     refresh(stack)
     stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
 
-    [node] = [each for each in stack.resources() if each["type"].endswith("vast:Instance")]
-    assert node["outputs"]["price"] > before
+    assert stack.resource("vast:Instance")["outputs"]["price"] > before
 
 
 def test_a_machine_that_was_stopped_is_started_and_verified_again(stack: Stack, cloud: Cloud) -> None:

@@ -109,9 +109,7 @@ def fragua(stack: Stack, *arguments: str) -> str:
 
 
 def test_ssh_opens_a_shell_with_the_stack_s_key(stack: Stack) -> None:
-    shown = fragua(
-        stack, "ssh", "train", "nvidia-smi -L; env; cat /workspace/.fragua/jobs/*/script"
-    )
+    shown = fragua(stack, "ssh", "train", "nvidia-smi -L; env; cat /workspace/.fragua/jobs/*/script")
 
     assert shown.startswith("GPU 0: ")
     assert stack.environment["VAST_API_KEY"] not in shown
