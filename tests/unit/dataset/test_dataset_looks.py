@@ -25,7 +25,7 @@ def kinds(width: int, height: int, buckets: Buckets | None = None) -> list[str]:
         ((511, 511), ["enlarged-image"]),
         ((256, 256), ["enlarged-image"]),
         ((255, 255), ["tiny-image"]),
-        ((255, 2000), ["tiny-image"]),
+        ((255, 1000), ["tiny-image"]),
         ((3072, 512), []),
         ((3080, 512), ["cropped-image"]),
         ((512, 3080), ["cropped-image"]),
