@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from components.dataset.images import SUFFIXES, Subset
 from components.dataset.problems import (
@@ -16,9 +17,6 @@ from components.dataset.problems import (
     Problem,
     listed,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _TRAINING: Final = ("images", "img")
 _REGULARISATION: Final = ("reg_images", "reg")
@@ -75,7 +73,8 @@ def unreadable(folder: Path) -> Problem | None:
     if folder.is_file():
         return Problem(NO_FOLDER, folder, "is a file, not a folder")
     if not folder.is_dir():
-        return Problem(NO_FOLDER, folder, "no such folder")
+        where = "" if folder.is_absolute() else f" in {Path.cwd()}"
+        return Problem(NO_FOLDER, folder, f"no such folder{where}")
     try:
         next(folder.iterdir(), None)
     except OSError as error:

@@ -100,6 +100,19 @@ def test_what_is_no_folder_is_named(tmp_path: Path, name: str, what: str) -> Non
     assert [(each.kind, each.what) for each in layout.problems] == [(NO_FOLDER, what)]
 
 
+def test_a_relative_path_is_told_with_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    (problem,) = discover(Path("datasets/cat")).problems
+
+    assert str(problem) == (
+        f"datasets/cat: no such folder in {tmp_path}; "
+        "name the folder that holds the images; unpack an archive first"
+    )
+
+
 @given(st.text(st.sampled_from("0123456789_-+ ab"), min_size=1, max_size=6))
 def test_a_number_is_what_sd_scripts_takes_for_one(
     tmp_path_factory: pytest.TempPathFactory, name: str
