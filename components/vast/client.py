@@ -95,14 +95,15 @@ class Api:
         """Return the offers that match `query`."""
         return parse_list(Offer, self._call("search", "POST", "/api/v0/bundles/", query).get("offers"))
 
-    def create(self, offer_id: int, body: dict[str, Any]) -> None:
-        """Rent `offer_id`; look for the label to see the instance.
+    def create(self, offer_id: int, body: dict[str, Any]) -> int:
+        """Rent `offer_id` and return the instance's id.
 
         Raises:
             OfferGone: someone else was faster.
             ReplyLost: it may have been rented; look for its label.
         """
-        self._call("create", "PUT", f"/api/v0/asks/{offer_id}/", body, repeatable=False)
+        path = f"/api/v0/asks/{offer_id}/"
+        return int(self._call("create", "PUT", path, body, repeatable=False)["new_contract"])
 
     def create_many(self, offer_ids: list[int], body: dict[str, Any]) -> None:
         """Rent each of `offer_ids` that is still there, in one call.

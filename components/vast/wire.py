@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
-from components.errors import ReplyLost
-
-_Stripped = Annotated[str, StringConstraints(strip_whitespace=True)]
+_Stripped = Annotated[str, BeforeValidator(lambda value: (value or "").strip())]
 
 
 class Wire(BaseModel):
-    """A piece of an API reply. A field that is null is as one that is missing."""
+    """A piece of an API reply."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, row: Any) -> Any:
-        return {n: value for n, value in row.items() if value is not None} if isinstance(row, dict) else row
 
 
 class Offer(Wire):
@@ -126,11 +119,5 @@ class User(Wire):
 
 
 def parse_list(model: type[Any], rows: Any) -> list[Any]:
-    """Validate each of `rows`.
-
-    Raises:
-        ReplyLost: it is no list. Taken for an empty one, it would prove that nothing bills.
-    """
-    if not isinstance(rows, list):
-        raise ReplyLost(f"Vast.ai answered with {rows!r:.100} where a list was expected; what it has is unknown")
-    return [model.model_validate(row) for row in rows]
+    """Validate each of `rows`; anything but a list is taken as empty."""
+    return [model.model_validate(row) for row in rows] if isinstance(rows, list) else []
