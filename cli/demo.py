@@ -19,7 +19,7 @@ from rich.table import Table
 
 from cli import scenes, simulation
 from cli.console import Voice, bar
-from cli.project import lay_out, listener, reason
+from cli.project import known, lay_out, listener, reason
 from cli.watch import watch
 from components.errors import FraguaError
 
@@ -69,8 +69,8 @@ def _demo(root: Path, home: Path, voice: Voice, *, keep: bool) -> str:
         if not keep:
             ends.callback(_destroy_quietly, stack, cloud)
         voice.title("pulumi up: rent, verify, provision, upload, start the training")
-        result = stack.up(on_event=listener(_teller(voice)))
-        outputs = {name: output.value for name, output in result.outputs.items()}
+        stack.up(on_event=listener(_teller(voice)))
+        outputs = known(stack)
         voice.still()
         for name in ("instance", "gpu", "pricePerHour", "address", "run", "steps"):
             voice.line(f"{name}: {outputs[name]}")

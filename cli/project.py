@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pulumi import automation as auto
 
@@ -15,23 +16,44 @@ if TYPE_CHECKING:
 
     from pulumi.automation.events import EngineEvent
 
+_KEY: Final = "pulumi-python:dynamic/vast:SshKey"
+_MACHINE: Final = "pulumi-python:dynamic/vast:Instance"
+
 _COLOURS = re.compile(r"<\{%[^%]*%\}>")
 _NOISE = ("update failed", "using pulumi-resource-")
 
 
-def outputs(root: Path, stack: str) -> dict[str, Any]:
-    """Return the outputs of `stack`, secrets included.
+def outputs(root: Path, stack: str, needed: str = "login") -> dict[str, Any]:
+    """Return what `known` tells of `stack`.
 
     Raises:
-        FraguaError: there is no such stack, or it is not up.
+        FraguaError: there is no such stack, or it is not up, or it has no output `needed`.
     """
     try:
-        found = auto.select_stack(stack, work_dir=str(root)).outputs()
+        found = known(auto.select_stack(stack, work_dir=str(root)))
     except auto.CommandError as error:
         raise FraguaError(reason(error)) from None
-    if "login" not in found:
-        raise FraguaError(f"stack {stack} is not up: run `pulumi up -s {stack}` first")
-    return {name: output.value for name, output in found.items()}
+    if needed not in found:
+        raise FraguaError(f"stack {stack} has no {needed}: does it train, and did its `pulumi up` succeed?")
+    return found
+
+
+def known(stack: auto.Stack) -> dict[str, Any]:
+    """Return the outputs of `stack` and, as `login`, how to reach its machine.
+
+    The login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
+    secrets too, to debug logs.
+
+    Raises:
+        FraguaError: it is not up.
+    """
+    resources = (stack.export_stack().deployment or {}).get("resources", [])
+    state = {each["type"]: each.get("outputs", {}) for each in resources}
+    if _MACHINE not in state:
+        raise FraguaError(f"stack {stack.name} is not up: run `pulumi up -s {stack.name}` first")
+    login = {name: state[_MACHINE][name] for name in ("host", "port", "host_key")}
+    login["private_key"] = json.loads(state[_KEY]["private_key"]["plaintext"])
+    return {"login": login, **{name: output.value for name, output in stack.outputs().items()}}
 
 
 def lay_out(root: Path, folder: Path) -> None:

@@ -24,7 +24,7 @@ def shell(root: Path, stack: str, command: list[str]) -> None:
 
 def tensorboard(root: Path, stack: str, port: int) -> None:
     """Serve the training's TensorBoard at localhost:`port` until Ctrl-C; it listens on loopback only."""
-    found = outputs(root, stack)
+    found = outputs(root, stack, "logs")
     serve = (
         f'cd "{WORKSPACE}" && exec {VENV}/bin/tensorboard --logdir {shlex.quote(found["logs"])} '
         f"--host 127.0.0.1 --port {port}"

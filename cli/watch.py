@@ -25,7 +25,7 @@ _GIVE_UP: Final = 600.0
 
 def run(root: Path, stack: str) -> None:
     """Follow the training of `stack`, and bring its checkpoints to `output/RUN/`."""
-    watch(outputs(root, stack), root / "output", Voice())
+    watch(outputs(root, stack, "run"), root / "output", Voice())
 
 
 def watch(stack: dict[str, Any], output: Path, voice: Voice) -> list[Path]:

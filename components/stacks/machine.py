@@ -31,6 +31,5 @@ def rented(node: Node) -> tuple[Reach, dict[str, Any]]:
         "pricePerHour": machine.price,
         "ssh": f"./fragua ssh {pulumi.get_stack()}",
         "address": pulumi.Output.format("root@{0}:{1}", machine.host, machine.port),
-        "login": reach.login(),
     }
     return reach, outputs
