@@ -102,5 +102,6 @@ def step(reach: Reach, job: Job, opts: pulumi.ResourceOptions | None = None) -> 
         stdin=start_script(job),
         triggers=[reach.machine_id, job.digest],
         logging=remote.Logging.NONE,
+        add_previous_output_in_env=False,  # an sshd refuses the variable, and Pulumi warns of it
         opts=reach.options(opts),
     )
