@@ -12,13 +12,15 @@ from components.say import say
 from components.vast import keys
 from components.vast.lifecycle import Acquisition
 from components.vast.machines import BadMachines
-from components.vast.outputs import outputs, refreshed
+from components.vast.outputs import drift, outputs, refreshed
 from components.vast.release import owned, release
 from components.vast.request import RentRequest, key_tag
 from components.vast.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from components.vast.wire import Instance
 
 Props = dict[str, Any]
 
@@ -66,13 +68,13 @@ class Account:
         """Return a machine's outputs as they are now; None where neither the list nor the id knows it."""
         listed = self.api.instances(id=instance_id)
         instance = listed[0] if listed else self.api.instance(instance_id)
-        return refreshed(machine, instance) if instance else None
+        return _reread(machine, instance) if instance else None
 
     def read_all(self, props: Props) -> list[Props]:
         """Return the outputs of those machines of a gang that still exist."""
         listed = {instance.id: instance for instance in owned(self.api, _request(props).owner)}
         return [
-            refreshed(machine, listed[machine["instance_id"]])
+            _reread(machine, listed[machine["instance_id"]])
             for machine in props["machines"]
             if machine["instance_id"] in listed
         ]
@@ -91,6 +93,14 @@ class Account:
     def release(self, instance_ids: list[int], props: Props) -> None:
         """Destroy machines and whatever else carries their owner's label, proved by the account's list."""
         release(self.api, instance_ids, _request(props).owner)
+
+
+def _reread(machine: Props, instance: Instance) -> Props:
+    """Return a machine's outputs now, and say what moved: Pulumi shows only what `up` would undo."""
+    new = refreshed(machine, instance)
+    if moved := drift(machine, new):
+        say(f"instance {instance.id}: {moved}")
+    return new
 
 
 def _request(props: Props) -> RentRequest:

@@ -41,3 +41,13 @@ def refreshed(old: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
     if addresses and (old["host"], int(old["port"])) not in addresses:
         new["host"], new["port"] = addresses[0]
     return new
+
+
+def drift(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Say what moved between two readings, as `status running -> outbid`; empty if nothing did."""
+    moved = [name for name in ("status", "price", "host", "port") if old[name] != new[name]]
+    return ", ".join(f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in moved)
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
