@@ -36,7 +36,8 @@ class Cloud:
         return [found for found in self.ask("GET", "ledger")["contracts"] if label in (found["label"] or "")]
 
     def billing(self, label: str) -> list[int]:
-        return [found["id"] for found in self.contracts(label) if found["billing_now"]]
+        """Return the ids of those that bill, or will again once their host is back."""
+        return [found["id"] for found in self.contracts(label) if found["status"] != "destroyed"]
 
     def ssh_keys(self) -> list[str]:
         return [key.get("key") or key["public_key"] for key in self.api("GET", "/api/v0/ssh/")]
@@ -107,11 +108,11 @@ class Stack:
                 self.pulumi("config", "rm", "--path", path)
 
     def outputs(self) -> dict[str, Any]:
-        return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
+        return dict(json.loads(self.pulumi("stack", "output", "--json")))
 
     def resource(self, kind: str) -> dict[str, Any]:
-        """Return what the state holds of the one resource whose type ends so."""
-        resources = json.loads(self.pulumi("stack", "export"))["deployment"]["resources"]
+        """Return what the state holds of the one resource whose type ends so, with its secrets."""
+        resources = json.loads(self.pulumi("stack", "export", "--show-secrets"))["deployment"]["resources"]
         [found] = [each for each in resources if each["type"].endswith(kind)]
         return dict(found)
 

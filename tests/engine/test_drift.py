@@ -26,30 +26,30 @@ def test_a_changed_price_is_shown_and_changes_nothing(stack: Stack, cloud: Cloud
         f"/api/v0/instances/bid_price/{stack.outputs()['instance']}/",
         {"client_id": "me", "price": 0.61},
     )
-    refresh(stack)
+    assert "price 0." in refresh(stack)
     stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
 
     assert stack.resource("vast:Instance")["outputs"]["price"] > before
 
 
 def test_a_machine_that_was_stopped_is_started_and_verified_again(stack: Stack, cloud: Cloud) -> None:
-    before = stack.outputs()
-    cloud.api("PUT", f"/api/v0/instances/{before['instance']}/", {"state": "stopped"})
-    refresh(stack)
+    before = stack.resource("vast:Instance")["outputs"]
+    cloud.api("PUT", f"/api/v0/instances/{before['instance_id']:.0f}/", {"state": "stopped"})
+    assert "status running -> stopped" in refresh(stack)
     assert status(stack) == "stopped"
     assert stack.steps() == {"same": 2, "update": 1}
     stack.up()
 
     assert status(stack) == "running"
-    assert stack.outputs()["instance"] == before["instance"]
-    assert stack.outputs()["login"]["host_key"] == before["login"]["host_key"]
+    after = stack.resource("vast:Instance")["outputs"]
+    assert (after["instance_id"], after["host_key"]) == (before["instance_id"], before["host_key"])
     assert stack.steps() == {"same": 3}
 
 
 def test_an_outbid_machine_is_taken_back_by_a_higher_bid(stack: Stack, cloud: Cloud) -> None:
     before = stack.outputs()["instance"]
     cloud.ask("POST", f"instances/{before}/outbid")
-    refresh(stack)
+    assert "status running -> outbid" in refresh(stack)
     assert status(stack) == "outbid"
     assert stack.steps() == {"same": 2, "replace": 1}
     stack.configure(override__node__bid=0.7)

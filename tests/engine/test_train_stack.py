@@ -8,53 +8,59 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import requests
 from engine_runs import Cloud, MakeStack, Stack, descendants
 
+from components.remote.shell import Login, connect
 from toolchain.bootstrap import ROOT
 
 Until = Callable[[Callable[[], str]], str]
 
 
-class Arguments(threading.Thread):
-    """Collects the arguments of every process while it runs."""
+@contextmanager
+def arguments_seen() -> Iterator[set[bytes]]:
+    """Collect the arguments of every process on this computer while the block runs."""
+    seen: set[bytes] = set()
+    over = threading.Event()
 
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.seen: set[bytes] = set()
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.02):
+    def look() -> None:
+        while not over.wait(0.05):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    self.seen.add(path.read_bytes())
-                except OSError:
-                    continue
+                with suppress(OSError):
+                    seen.add(path.read_bytes())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        looking.join()
 
 
 @pytest.fixture(scope="module")
-def arguments() -> Iterator[Arguments]:
-    found = Arguments()
-    found.start()
-    yield found
-    found.over.set()
-
-
-@pytest.fixture(scope="module")
-def stack(make_stack: MakeStack, dataset: Path, arguments: Arguments) -> Stack:
+def stack(make_stack: MakeStack, dataset: Path) -> Stack:
+    """A stack that trains, and beside its project all that its `up` has shown."""
     config = {
         "override__dataset__path": dataset,
         "override__training__epochs": 2,
         "override__dataset__repeats": 2,
     }
     stack = make_stack("train", job="configs/sdxl-lora.yaml", **config)
-    (stack.folder / "up.log").write_text(stack.up())
-    (stack.folder / "events.log").write_text(stack.pulumi("preview", "--json", "--diff"))
+    stack.environment["PULUMI_DEBUG_COMMANDS"] = "true"  # else there is no --event-log
+    shown = stack.folder / "shown"
+    shown.mkdir()
+    with arguments_seen() as arguments:
+        output = stack.up("--event-log", str(shown / "events"), "-v=3", "--logtostderr")
+    (shown / "output").write_text(output)
+    (shown / "arguments").write_bytes(b"\n".join(arguments))
+    (shown / "preview").write_text(stack.pulumi("preview", "--json", "--diff"))
     return stack
 
 
@@ -80,22 +86,59 @@ def test_a_second_up_changes_nothing_and_spends_nothing(stack: Stack, cloud: Clo
     assert len(cloud.contracts("train/node")) == 1
 
 
-def test_a_plain_output_hides_the_login(stack: Stack) -> None:
-    shown = json.loads(stack.pulumi("stack", "output", "--json"))
+def test_secrets_are_nowhere_in_plain_text(stack: Stack, cloud: Cloud) -> None:
+    places = [path for path in stack.folder.parent.rglob("*") if path.is_file()]
+    held = {path: path.read_bytes() for path in places if "program" not in path.parts}
 
-    assert shown["login"] == "[secret]"
+    def holding(word: str) -> list[str]:
+        return [str(path.relative_to(stack.folder.parent)) for path in held if word.encode() in held[path]]
+
+    assert "project/shown/arguments" in holding("pulumi-resource-pulumi-python")
+    assert "project/shown/events" in holding("vast:SshKey")
+    assert "state/.pulumi/stacks/fragua/train.json" in holding("ssh-ed25519")
+    assert any("history" in path for path in holding("vast:SshKey"))
+    for secret in (cloud.api_key, private_part(stack), "canary-passphrase"):
+        assert holding(secret) == []
 
 
-def test_secrets_are_nowhere_in_plain_text(stack: Stack, cloud: Cloud, arguments: Arguments) -> None:
-    private = stack.outputs()["login"]["private_key"].splitlines()[2]
-    places = [
-        path for path in stack.folder.parent.rglob("*") if path.is_file() and "program" not in path.parts
-    ]
-    assert any("state" in path.parts for path in places)
-    for secret in (cloud.api_key, private, "canary-passphrase"):
-        word = secret.encode()
-        assert [path for path in places if word in path.read_bytes()] == []
-        assert [line for line in arguments.seen if word in line] == []
+def test_the_machine_holds_no_secret_of_ours(stack: Stack, cloud: Cloud) -> None:
+    script = r"""word=$(cat)
+find /workspace /root /home /tmp /etc /run /var /opt /proc/[0-9]*/environ /proc/[0-9]*/cmdline \
+    -type f -size -1024k -print0 2>/dev/null | xargs -0 grep -laFf <(printf %s "$word") 2>/dev/null || true"""
+    with connect(login(stack)) as shell:
+
+        def holding(word: str) -> list[str]:
+            return shell.run("looking for a word", script, word).split()
+
+        assert "/root/.ssh/authorized_keys" in holding("ssh-ed25519")
+        for secret in (cloud.api_key, private_part(stack), "canary-passphrase"):
+            assert holding(secret) == []
+
+
+def login(stack: Stack) -> Login:
+    machine = stack.resource("vast:Instance")["outputs"]
+    secret = stack.resource("vast:SshKey")["outputs"]["private_key"]
+    return Login.of({**machine, "private_key": json.loads(secret["plaintext"])})
+
+
+def private_part(stack: Stack) -> str:
+    """A line of the SSH key that holds of its private half."""
+    return login(stack).private_key.splitlines()[3]
+
+
+def test_a_machine_whose_port_moved_is_found_again(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()
+    machine = int(stack.resource("vast:Instance")["outputs"]["machine_id"])
+    cloud.ask("POST", f"machines/{machine}/fault", fault="changed_port")
+    assert "port " in stack.pulumi("refresh", "--yes", "--skip-preview")
+    output = stack.up()
+
+    after = stack.outputs()
+    assert "warning" not in output
+    assert after["address"] != before["address"]
+    assert (after["instance"], after["run"]) == (before["instance"], before["run"])
+    assert fragua(stack, "ssh", "train", "nvidia-smi", "-L").startswith("GPU 0: ")
+    assert stack.steps() == {"same": 7}
 
 
 def fragua(stack: Stack, *arguments: str) -> str:
@@ -164,15 +207,13 @@ def test_another_setting_trains_again_on_the_same_machine(stack: Stack, cloud: C
     assert len(cloud.contracts("train/node")) == 1
 
 
-def test_another_picture_is_sent_and_trained_on(stack: Stack, dataset: Path, cloud: Cloud) -> None:
+def test_another_picture_is_sent_and_trained_on(stack: Stack, dataset: Path) -> None:
     before = stack.outputs()["run"]
     (dataset / "scene04.txt").write_text("another caption\n")
     assert stack.steps() == {"same": 5, "update": 1, "replace": 1}
     assert "holds 8 files" in stack.up()
 
     assert stack.outputs()["run"] != before
-    stack.destroy()
-    assert cloud.billing("train/node") == []
 
 
 def test_a_job_that_cannot_fit_fails_up_with_the_trainer_s_own_words(
@@ -191,5 +232,10 @@ def test_a_job_that_cannot_fit_fails_up_with_the_trainer_s_own_words(
     assert done.code != 0
     assert "before its first step (exit code 1). The machine still bills" in done.output
     assert "CUDA out of memory" in done.output
+
+    [instance] = cloud.billing("oom/")
+    cloud.ask("POST", f"instances/{instance}/offline")
+    begin = time.monotonic()
     stack.destroy()
+    assert time.monotonic() - begin < 30, "nothing may dial a dead machine"
     assert cloud.billing("oom/") == []
