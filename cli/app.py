@@ -73,7 +73,7 @@ def watch(stack: Stack) -> None:
     run(ROOT, stack)
 
 
-@app.command()
+@app.command(context_settings={"allow_interspersed_args": False})
 def ssh(
     stack: Stack,
     command: Annotated[list[str] | None, typer.Argument(help="Run this and return.")] = None,
