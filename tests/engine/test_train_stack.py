@@ -45,14 +45,17 @@ def arguments_seen() -> Iterator[set[bytes]]:
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack: MakeStack, dataset: Path) -> Stack:
-    """A stack that trains, and beside its project all that its `up` has shown."""
+def stack(make_stack: MakeStack, dataset: Path) -> Iterator[Stack]:
+    """A stack that trains, and beside its project all that its `up` has shown.
+
+    Its name is like no other, since ./fragua keeps its SSH files in the checkout.
+    """
     config = {
         "override__dataset__path": dataset,
         "override__training__epochs": 2,
         "override__dataset__repeats": 2,
     }
-    stack = make_stack("train", job="configs/sdxl-lora.yaml", **config)
+    stack = make_stack(f"train{os.getpid()}", job="configs/sdxl-lora.yaml", **config)
     stack.environment["PULUMI_DEBUG_COMMANDS"] = "true"  # else there is no --event-log
     shown = stack.folder / "shown"
     shown.mkdir()
@@ -61,20 +64,21 @@ def stack(make_stack: MakeStack, dataset: Path) -> Stack:
     (shown / "output").write_text(output)
     (shown / "arguments").write_bytes(b"\n".join(arguments))
     (shown / "preview").write_text(stack.pulumi("preview", "--json", "--diff"))
-    return stack
+    yield stack
+    shutil.rmtree(ROOT / ".fragua/ssh" / stack.name, ignore_errors=True)
 
 
 def test_the_outputs_say_what_runs_and_how_to_reach_it(stack: Stack, cloud: Cloud) -> None:
     outputs = stack.outputs()
 
-    assert cloud.billing("train/node") == [outputs["instance"]]
+    assert cloud.billing(f"{stack.name}/") == [outputs["instance"]]
     assert outputs["gpu"].startswith("1x ")
     assert 0 < outputs["pricePerHour"] <= 3
-    assert outputs["ssh"] == "./fragua ssh train"
+    assert outputs["ssh"] == f"./fragua ssh {stack.name}"
     assert outputs["address"].startswith("root@127.0.0.1:")
     assert outputs["run"].startswith("animal-")
     assert outputs["checkpoints"] == f"output/{outputs['run']}/"
-    assert "./fragua tensorboard train" in outputs["tensorboard"]
+    assert f"./fragua tensorboard {stack.name}" in outputs["tensorboard"]
     assert outputs["steps"] == 8  # 4 pictures in 4 buckets, twice each, in batches of at most 4, for 2 epochs
 
 
@@ -83,7 +87,7 @@ def test_a_second_up_changes_nothing_and_spends_nothing(stack: Stack, cloud: Clo
     stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
     cloud.ask("POST", "price", multiply=1 / 0.3)
 
-    assert len(cloud.contracts("train/node")) == 1
+    assert len(cloud.contracts(f"{stack.name}/")) == 1
 
 
 def test_secrets_are_nowhere_in_plain_text(stack: Stack, cloud: Cloud) -> None:
@@ -95,7 +99,7 @@ def test_secrets_are_nowhere_in_plain_text(stack: Stack, cloud: Cloud) -> None:
 
     assert "project/shown/arguments" in holding("pulumi-resource-pulumi-python")
     assert "project/shown/events" in holding("vast:SshKey")
-    assert "state/.pulumi/stacks/fragua/train.json" in holding("ssh-ed25519")
+    assert f"state/.pulumi/stacks/fragua/{stack.name}.json" in holding("ssh-ed25519")
     assert any("history" in path for path in holding("vast:SshKey"))
     for secret in (cloud.api_key, private_part(stack), "canary-passphrase"):
         assert holding(secret) == []
@@ -137,7 +141,7 @@ def test_a_machine_whose_port_moved_is_found_again(stack: Stack, cloud: Cloud) -
     assert "warning" not in output
     assert after["address"] != before["address"]
     assert (after["instance"], after["run"]) == (before["instance"], before["run"])
-    assert fragua(stack, "ssh", "train", "nvidia-smi", "-L").startswith("GPU 0: ")
+    assert fragua(stack, "ssh", stack.name, "nvidia-smi", "-L").startswith("GPU 0: ")
     assert stack.steps() == {"same": 7}
 
 
@@ -152,15 +156,15 @@ def fragua(stack: Stack, *arguments: str) -> str:
 
 
 def test_ssh_opens_a_shell_with_the_stack_s_key(stack: Stack) -> None:
-    shown = fragua(stack, "ssh", "train", "nvidia-smi -L; env; cat /workspace/.fragua/jobs/*/script")
+    shown = fragua(stack, "ssh", stack.name, "nvidia-smi -L; env; cat /workspace/.fragua/jobs/*/script")
 
     assert shown.startswith("GPU 0: ")
     assert stack.environment["VAST_API_KEY"] not in shown
 
 
 def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> None:
-    first = fragua(stack, "watch", "train")
-    again = fragua(stack, "watch", "train")
+    first = fragua(stack, "watch", stack.name)
+    again = fragua(stack, "watch", stack.name)
     home = ROOT / stack.outputs()["checkpoints"]
 
     assert "training ended: epoch 2/2, step 8/8" in first
@@ -172,7 +176,7 @@ def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> N
 
 def test_tensorboard_answers_through_its_tunnel(stack: Stack, until: Until) -> None:
     port = str(free_port())
-    command = [sys.executable, "-m", "cli", "tensorboard", "train", "--port", port]
+    command = [sys.executable, "-m", "cli", "tensorboard", stack.name, "--port", port]
     running = subprocess.Popen(command, cwd=ROOT, env=stack.environment, stdin=subprocess.DEVNULL)
 
     def page() -> str:
@@ -204,7 +208,7 @@ def test_another_setting_trains_again_on_the_same_machine(stack: Stack, cloud: C
     after = stack.outputs()
     assert after["instance"] == before["instance"]
     assert after["run"] != before["run"]
-    assert len(cloud.contracts("train/node")) == 1
+    assert len(cloud.contracts(f"{stack.name}/")) == 1
 
 
 def test_another_picture_is_sent_and_trained_on(stack: Stack, dataset: Path) -> None:
