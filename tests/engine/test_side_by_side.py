@@ -1,4 +1,4 @@
-"""Two people with the same stack name on one account, each with a backend of their own, at the same time."""
+"""People with the same stack name on one account, each with a backend of their own, at the same time."""
 
 from engine_runs import Cloud, MakeStack, Stack
 
@@ -10,17 +10,15 @@ def at_once(stacks: list[Stack], *command: str) -> None:
 
 
 def test_stacks_of_one_name_never_touch_each_other_s_machines(make_stack: MakeStack, cloud: Cloud) -> None:
-    one, other = twins = [make_stack("twin"), make_stack("twin")]
-    at_once(twins, "up")
-    mine, theirs = one.outputs()["instance"], other.outputs()["instance"]
-    assert mine != theirs
-    assert sorted(cloud.billing("twin/")) == sorted([mine, theirs])
+    stacks = [make_stack("triplet") for _ in range(3)]
+    at_once(stacks, "up")
+    machines = [stack.outputs()["instance"] for stack in stacks]
+    assert sorted(cloud.billing("triplet/")) == sorted(machines)
+    assert len(set(machines)) == 3
 
-    one.destroy()
-    assert cloud.billing("twin/") == [theirs]
-    assert other.steps() == {"same": 3}
-
-    one.up()
-    at_once(twins, "destroy")
-    assert cloud.billing("twin/") == []
-    assert not any("fragua twin" in key for key in cloud.ssh_keys())
+    at_once(stacks[:2], "destroy")
+    assert cloud.billing("triplet/") == machines[2:]
+    assert len([key for key in cloud.ssh_keys() if "fragua triplet" in key]) == 1
+    assert stacks[2].steps() == {"same": 3}
+    stacks[2].destroy()
+    assert cloud.billing("triplet/") == []
