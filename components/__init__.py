@@ -2,6 +2,7 @@
 
 Rooms: `vast` (Vast.ai's API), `remote` (a machine over SSH), `kohya` (sd-scripts). `vast` and `kohya` do not
 know each other; both may use `remote`, which knows neither; stacks connect them.
+`record` (what stays of a run, for people and programs) knows none of them.
 Floors, each importing only those above it in this list; pyproject.toml has them module by module:
 
 0. `errors`, `spec`: what a user may write in a job file, validated and frozen.
