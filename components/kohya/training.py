@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from components.errors import RemoteError, TrainingFailed, Unreachable
+from components.kohya.diagnosis import explained
 from components.kohya.progress import Progress
 from components.remote.job import (
     WORKSPACE,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 JOB: Final = "training"
 _POLL: Final = 1.0
-_TAIL_BYTES: Final = 3000
+_TAIL_BYTES: Final = 65536
 _STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
 _PIECE: Final = 262144
 
@@ -71,8 +72,8 @@ def prepare(shell: Shell, jobs: list[Job], limit: float, say: Callable[[str], No
         for name, state in states.items():
             if state.state in ("failed", "lost"):
                 raise TrainingFailed(
-                    f"{name} {state.state} on the machine (exit code {state.exit_code}). {_STILL_BILLS} "
-                    f"Its log ends:\n{_tail(shell, state)}"
+                    f"{name} {state.state} on the machine (exit code {state.exit_code}). {_STILL_BILLS}"
+                    f"\n{explained(_tail(shell, state), state.exit_code)}"
                 )
         left = [state for state in states.values() if state.state != "done"]
         if not left:
@@ -144,8 +145,8 @@ def first_step(shell: Shell, limit: float, say: Callable[[str], None]) -> Follow
             return follower
         if job.state != "running":
             raise TrainingFailed(
-                f"the training {job.state} before its first step (exit code {job.exit_code}). {_STILL_BILLS} "
-                f"Its log ends:\n{_tail(shell, job)}"
+                f"the training {job.state} before its first step (exit code {job.exit_code}). {_STILL_BILLS}"
+                f"\n{explained(_tail(shell, job), job.exit_code)}"
             )
         if time.monotonic() > deadline:
             raise Unreachable(f"no training step after {limit / 60:g} minutes; the log ends: {job.tail}")
@@ -168,7 +169,7 @@ def prove(shell: Shell, follower: Follower, job: JobStatus, checkpoint: str) -> 
     if job.state == "done" and follower.progress.finished and exists.strip() == "yes":
         return
     why = f"exit code {job.exit_code}" if job.state == "failed" else f"it {job.state}, but made no checkpoint"
-    raise TrainingFailed(f"the training failed: {why}. Its log ends:\n{_tail(shell, job)}")
+    raise TrainingFailed(f"the training failed: {why}.\n{explained(_tail(shell, job), job.exit_code)}")
 
 
 def _states(shell: Shell, names: list[str]) -> dict[str, JobStatus]:
