@@ -130,7 +130,11 @@ def test_the_log_may_come_in_any_pieces(pieces: list[str]) -> None:
 
 
 LINES = st.sampled_from(
-    [BAR, BAR[:40], "epoch 1/5", "saving checkpoint: a b.safetensors", "model saved.", "", "x]"]
+    [
+        *(BAR, BAR[:40], BAR.replace("120", "121"), BAR.replace("120", "122"), "epoch 1/5", "", "x]"),
+        *("saving checkpoint: a b.safetensors", "saving state at epoch 1", "saving last state."),
+        *("removing old checkpoint: a b.safetensors", "model saved."),
+    ]
 )
 
 
@@ -163,3 +167,65 @@ def test_the_time_left_follows_from_the_mean_rate() -> None:
 )
 def test_progress_is_one_line_for_a_person(text: str, words: str) -> None:
     assert str(read(text)) == words
+
+
+def bar(step: int) -> str:
+    return BAR.replace("120", str(step))
+
+
+CHECKPOINT, STATE = "out/cat.v2-000003.safetensors", "out/cat.v2-000003-state"
+SAVING = [bar(30), f"saving checkpoint: {CHECKPOINT}"]
+SAVING_STATE = [*SAVING, "", "saving state at epoch 3", f"Saving current state to {STATE}"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "whole"),
+    [
+        (SAVING, ()),
+        ([*SAVING, bar(30), bar(31), "Some warning"], ()),
+        ([*SAVING, bar(31), bar(32)], (CHECKPOINT,)),
+        ([*SAVING, "epoch 4/5"], (CHECKPOINT,)),
+        ([*SAVING, "removing old checkpoint: out/cat.v2-000001.safetensors"], (CHECKPOINT,)),
+        ([*SAVING, "saving last state."], (CHECKPOINT,)),
+        ([*SAVING, "model saved."], (CHECKPOINT,)),
+        (SAVING_STATE, (CHECKPOINT,)),
+        ([*SAVING_STATE, bar(30), bar(31)], (CHECKPOINT,)),
+        ([*SAVING_STATE, "removing old state: out/cat.v2-000001-state"], (CHECKPOINT, STATE)),
+        ([*SAVING_STATE, "epoch 4/5"], (CHECKPOINT, STATE)),
+        ([*SAVING_STATE, "epoch 4/5", f"removing old checkpoint: {CHECKPOINT}"], (STATE,)),
+        ([*SAVING_STATE, "epoch 4/5", f"removing old state: {STATE}"], (CHECKPOINT,)),
+    ],
+)
+def test_a_save_is_whole_when_the_trainer_went_on(lines: list[str], whole: tuple[str, ...]) -> None:
+    assert read("\n".join(lines) + "\n").whole == whole
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("saving checkpoint: out/cat.ckpt", "out/cat.ckpt"),
+        ("saving model: out/cat-000001", "out/cat-000001"),
+        ("save trained model as StableDiffusion checkpoint to out/cat.safetensors", "out/cat.safetensors"),
+        ("save trained model as Diffusers to out/cat", "out/cat"),
+    ],
+)
+def test_every_form_of_a_checkpoint_is_seen(line: str, path: str) -> None:
+    assert read(f"{line}\nmodel saved.\n").whole == (path,)
+
+
+@given(st.lists(st.integers(1, 50), max_size=600))
+def test_a_curve_is_thinned_evenly_and_ends_near_the_last_step(gaps: list[int]) -> None:
+    steps = [sum(gaps[:count]) for count in range(1, len(gaps) + 1)]
+    points = read(*(f"\r{bar(step)}" for step in steps)).points
+
+    assert len(points) <= 512
+    assert [step for step, _ in points] == sorted({step for step, _ in points} & set(steps))
+    if len(steps) <= 512:
+        assert [step for step, _ in points] == steps
+    else:
+        assert steps[-1] - points[-1][0] < 2 * max(gaps)
+
+
+def test_a_loss_that_is_no_number_is_no_point_of_a_curve() -> None:
+    assert read(BAR.replace("0.0921", "nan")).points == ()
+    assert read(BAR).points == ((120, 0.0921),)
