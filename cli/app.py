@@ -95,6 +95,19 @@ def tensorboard(
     show(ROOT, stack, port)
 
 
+@app.command()
+def diagnose(
+    log: Annotated[str, typer.Argument(metavar="LOGFILE", help="The log of a training, or - to pipe it in.")],
+    *,
+    exit_code: Annotated[int | None, typer.Option(help="Of the training, if you know it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say why a training failed and what to do; exits with 1 if nothing known is in its log."""
+    from cli.diagnose import run
+
+    raise typer.Exit(run(log, exit_code, as_json=as_json))
+
+
 dataset = typer.Typer(help="Look at a dataset before anything is rented.", no_args_is_help=True)
 app.add_typer(dataset, name="dataset")
 
