@@ -66,7 +66,7 @@ _FIELDS: dict[str, tuple[str, _Reader]] = {
     "pci.bus_id": ("", lambda state: state.bus),
     "compute_mode": ("", lambda _: "Default"),
     "persistence_mode": ("", lambda _: "Enabled"),
-    "compute_cap": ("", lambda state: _compute_capability(state.card.name)),
+    "compute_cap": ("", lambda state: compute_capability(state.card.name)),
     "ecc.mode.current": ("", lambda state: "[N/A]" if "GeForce" in state.card.name else "Enabled"),
     "timestamp": ("", lambda _: time.strftime("%Y/%m/%d %H:%M:%S.000")),
 }
@@ -179,7 +179,8 @@ def _without_units(cells: list[str], form: list[str]) -> list[str]:
     return [next((cell.removesuffix(unit) for unit in units if cell.endswith(unit)), cell) for cell in cells]
 
 
-def _compute_capability(name: str) -> str:
+def compute_capability(name: str) -> str:
+    """Return the generation of a card, `8.9` for an RTX 4090."""
     marks = {
         "B200": "10.0", "RTX 50": "12.0", "H100": "9.0", "H200": "9.0", "RTX 40": "8.9",
         "L40": "8.9", "L4": "8.9",

@@ -45,7 +45,13 @@ class _Wanted(NamedTuple):
 
 
 def resolve(
-    specs: list[str], installed: dict[str, str], indexes: list[str], *, upgrade: bool, needs: bool
+    specs: list[str],
+    installed: dict[str, str],
+    indexes: list[str],
+    constraints: list[str] | None = None,
+    *,
+    upgrade: bool,
+    needs: bool,
 ) -> list[Package]:
     """Return every package that the specs bring, those already there included.
 
@@ -53,6 +59,7 @@ def resolve(
         specs: requirements as pip writes them.
         installed: `name: version` of what is there.
         indexes: `cu128` and the like for a torch index, `pypi` for the default one, in order of priority.
+        constraints: requirements that only count for what is brought anyway.
         upgrade: replace what is there by the newest that fits.
         needs: include what the packages need.
 
@@ -60,9 +67,12 @@ def resolve(
         Unsatisfiable: a package or a version that no index has.
     """
     wanted = {want.name: want for want in map(_parse, specs)}
+    queue = list(wanted)
+    for limit in map(_parse, constraints or []):
+        if limit.name not in wanted or not wanted[limit.name].operator:
+            wanted[limit.name] = limit
     torch = _torch_version(wanted, installed, indexes, upgrade=upgrade)
     plan: dict[str, Package] = {}
-    queue = [want.name for want in wanted.values()]
     while queue:
         name = queue.pop(0)
         if name in plan:

@@ -72,6 +72,7 @@ def _install(environment: Environment, installed: dict[str, str], options: Optio
             specs,
             installed,
             _indexes(options),
+            _constraints(options),
             upgrade=bool({"-U", "--upgrade"} & options.flags),
             needs="--no-deps" not in options.flags,
         )
@@ -136,6 +137,15 @@ def _specs(options: Options) -> tuple[list[str], list[Path]]:
                 2,
             )
     return specs, editable
+
+
+def _constraints(options: Options) -> list[str]:
+    lines = []
+    for name in options.values.get("constraint", []):
+        if not Path(name).is_file():
+            fail(f"error: File not found: `{name}`", 2)
+        lines += Path(name).read_text(encoding="utf-8").split("\n")
+    return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _indexes(options: Options) -> list[str]:

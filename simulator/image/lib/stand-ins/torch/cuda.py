@@ -7,8 +7,13 @@ from typing import NamedTuple
 
 from hardware import gpu
 from hardware.facts import machine
+from programs import nvidia_smi
 
 from torch import version
+
+_BLACKWELL = (10, 0)
+_BLACKWELL_CUDA = (12, 8)
+"""The first builds with kernels for it."""
 
 _RESERVED = 0.012
 """Share of a card's memory that the driver keeps: 80 GiB cards show 79.1, 24 GiB cards 23.6."""
@@ -73,6 +78,25 @@ def mem_get_info(device: int = 0) -> tuple[int, int]:
     total = get_device_properties(device).total_memory
     used = sum(process.memory_mib.get(device, 0) for process in gpu.processes()) * 2**20
     return max(0, total - used), total
+
+
+def get_device_capability(device: int = 0) -> tuple[int, int]:
+    """Return the generation of a GPU, (8, 9) for an RTX 4090."""
+    _require()
+    major, _, minor = nvidia_smi.compute_capability(machine().gpus[device].name).partition(".")
+    return int(major), int(minor)
+
+
+def run_kernel(device: int) -> None:
+    """Do what any computation begins with."""
+    _require()
+    if device >= len(machine().gpus):
+        raise RuntimeError("CUDA error: invalid device ordinal")
+    built_for = tuple(int(part) for part in (version.cuda or "0.0").split("."))
+    if get_device_capability(device) >= _BLACKWELL and built_for < _BLACKWELL_CUDA:
+        name = machine().gpus[device].name
+        warnings.warn(f"{name} is not compatible with the current PyTorch installation.", stacklevel=3)
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
 
 
 def is_bf16_supported() -> bool:

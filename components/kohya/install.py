@@ -1,0 +1,230 @@
+"""What puts sd-scripts on a machine, in one of two ways. Pure.
+
+`own` makes an environment on any image with CUDA's driver; `kohya-template` uses the one of Vast.ai's Kohya
+image. Both check out one pinned commit of sd-scripts for themselves, since the image's is another one, and
+fetch the tokenizers, which sd-scripts would otherwise ask the Hub for when training starts. Each stage leaves
+a stamp with what it did in the folder that it filled, so that a repeated run does what is missing only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from components.errors import SpecError
+from components.remote.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+SD_SCRIPTS_COMMIT: Final = "48d368fa557731ad0488c07304dfeba8c07910eb"
+"""The commit of kohya-ss/sd-scripts that options and messages were read from (0.10.1, 2026-02-16)."""
+
+Way = Literal["own", "kohya-template"]
+
+EXTRAS: Final[Mapping[str, str]] = {
+    "dadaptation": "dadaptation==3.2",
+    "deepspeed": "deepspeed==0.16.7",
+    "lycoris-lora": "lycoris-lora==3.2.0.post2",
+    "wandb": "wandb==0.23.1",
+    "xformers": "xformers",
+}
+"""What a job may want besides sd-scripts' own requirements; xformers' version follows torch's."""
+
+_CONSTRAINTS: Final = ("bitsandbytes==0.50.2", "numpy==2.2.6", "tensorboard==2.20.0")
+"""What sd-scripts leaves open; the first is the one whose optimizers' arguments were read."""
+
+_XFORMERS: Final = {"2.6.0": "0.0.29.post3", "2.7.1": "0.0.31.post1", "2.8.0": "0.0.32.post2"}
+"""By version of torch: each is built for one."""
+
+_TOKENIZERS: Final = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k")
+_TOKENIZER_FILES: Final = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
+
+_PROVISIONING_MINUTES: Final = 20
+
+_SCRIPTS: Final = "sd-scripts"
+_FOLDER: Final = "tokenizers"
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """sd-scripts on a machine; paths are relative to the workspace, or absolute.
+
+    Attributes:
+        install: the job that makes all of this be there.
+        python: the interpreter that has what sd-scripts needs.
+        accelerate: the program that launches training.
+        tensorboard: the program that shows its logs.
+        scripts: the folder of sd-scripts.
+        tokenizers: what `--tokenizer_cache_dir` is to name.
+    """
+
+    install: Job
+    python: str
+    accelerate: str
+    tensorboard: str
+    scripts: str
+    tokenizers: str
+
+
+def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
+    """Return the trainer that is installed in that way, with those of `EXTRAS`.
+
+    Raises:
+        SpecError: a package that is not among them.
+    """
+    if unknown := sorted(set(packages) - EXTRAS.keys()):
+        raise SpecError(f"{', '.join(unknown)}: no version is known to fit; there are {', '.join(EXTRAS)}")
+    venv, torch = ("venv", _OWN) if way == "own" else ("/venv/main", _TEMPLATE)
+    stages = [_STAGES, torch, _SCRIPTS_AND_REQUIREMENTS, _extras(packages), _TOKENIZER_STAGE, _CHECK]
+    script = f"venv=$(realpath -m {venv})\n{''.join(stages)}"
+    return Trainer(
+        install=Job("install", script),
+        python=f"{venv}/bin/python",
+        accelerate=f"{venv}/bin/accelerate",
+        tensorboard=f"{venv}/bin/tensorboard",
+        scripts=_SCRIPTS,
+        tokenizers=_FOLDER,
+    )
+
+
+_STAGES: Final = """export UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy DEBIAN_FRONTEND=noninteractive
+export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore
+# FOLDER NAME WHAT: fill FOLDER by do_NAME, unless its stamp says that WHAT is there
+stage() {
+  local stamp=$1/.fragua-$2
+  if [ "$(cat "$stamp" 2> /dev/null)" = "$3" ]; then
+    echo "$2: there already: $3"
+    return
+  fi
+  echo "$2: $3"
+  rm -f "$stamp"
+  "do_$2"
+  echo "$3" > "$stamp"
+}
+# the internet hiccups
+again() {
+  local pause
+  for pause in 5 20 60; do
+    if "$@"; then return; fi
+    echo "$1 failed: trying again in $pause s"
+    sleep $pause
+  done
+  "$@"
+}
+command -v uv > /dev/null || pip3 install --quiet uv==0.8.22
+packages() { uv pip install --python $venv/bin/python "$@"; }
+"""
+
+_OWN: Final = """cards=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader) || {
+  echo "nvidia-smi shows no GPU: $cards"
+  exit 1
+}
+capability=$(sort -V <<< "$cards" | tail -n 1)
+# Blackwell, which torch 2.6 has no kernels for
+if [ "${capability%%.*}" -ge 10 ]; then torch=2.8.0 vision=0.23.0 cuda=cu128
+else torch=2.6.0 vision=0.21.0 cuda=cu124; fi
+index=https://download.pytorch.org/whl/$cuda
+do_torch() {
+  rm -rf $venv
+  uv venv --quiet --python '>=3.10,<3.13' $venv
+  packages torch==$torch torchvision==$vision --index-url $index
+}
+# what an earlier run left is not believed where it does not work
+if [ -e $venv/.fragua-torch ] && ! $venv/bin/python -c 'import torch, torchvision'; then rm -rf $venv; fi
+stage $venv torch "torch $torch, torchvision $vision, $cuda"
+"""
+
+_TEMPLATE: Final = f"""for second in $(seq {_PROVISIONING_MINUTES * 60}); do
+  [ -e /.provisioning ] || break
+  [ $second -gt 1 ] || echo "waiting for the image to provision itself"
+  sleep 1
+done
+if [ -e /.provisioning ]; then
+  echo "the image still provisions itself after {_PROVISIONING_MINUTES} minutes: see /var/log/portal"
+  exit 1
+fi
+if [ ! -x $venv/bin/python ]; then
+  echo "$venv is missing: node.image is not Vast.ai's Kohya image; take it, or let fragua install of its own"
+  exit 1
+fi
+# the GUI is of no use to us, and it is no error if it is not there or stopped
+supervisorctl stop kohya || true
+build=$($venv/bin/python -c 'import torch; print(torch.__version__)')
+torch=${{build%%+*}} index=https://download.pytorch.org/whl/${{build##*+}}
+echo "torch: the image's, $build"
+"""
+
+_SCRIPTS_AND_REQUIREMENTS: Final = f"""do_scripts() {{
+  rm -rf {_SCRIPTS}
+  git init --quiet {_SCRIPTS}
+  git -C {_SCRIPTS} remote add origin https://github.com/kohya-ss/sd-scripts
+  again git -C {_SCRIPTS} fetch --quiet --depth 1 origin {SD_SCRIPTS_COMMIT}
+  git -C {_SCRIPTS} checkout --quiet FETCH_HEAD
+}}
+stage {_SCRIPTS} scripts {SD_SCRIPTS_COMMIT}
+mkdir -p .fragua
+printf '%s\\n' {" ".join(_CONSTRAINTS)} torch==$torch > .fragua/constraints.txt
+# its requirements name the checkout itself as `.`
+do_requirements() {{
+  (cd {_SCRIPTS} && packages -r requirements.txt tensorboard --constraint ../.fragua/constraints.txt)
+}}
+stage $venv requirements "sd-scripts {SD_SCRIPTS_COMMIT[:8]}, {", ".join(_CONSTRAINTS)}, torch $torch"
+if ! $venv/bin/python -c 'import cv2' 2> /dev/null; then
+  echo "libraries: libgl1, libglib2.0-0"
+  apt-get update -qq > /dev/null
+  apt-get install -yqq -oDPkg::Lock::Timeout=300 --no-install-recommends libgl1 libglib2.0-0 > /dev/null
+fi
+"""
+
+
+def _extras(packages: Collection[str]) -> str:
+    """Return the stage that installs those packages, xformers from torch's own index."""
+    named = " ".join(EXTRAS[name] for name in sorted(packages) if name != "xformers")
+    choice, steps = "xformers=\n", ""
+    if "xformers" in packages:
+        pins = "".join(f"  {torch}) xformers=xformers=={fit} ;;\n" for torch, fit in _XFORMERS.items())
+        choice = f"""case $torch in
+{pins}  *) echo "no xformers is known for torch $torch: leave it out, and use sdpa"; exit 1 ;;
+esac
+"""
+        steps = "  packages $xformers --index-url $index\n"
+    if named:
+        steps += f"  packages {named} --constraint .fragua/constraints.txt\n"
+    if not steps:
+        return ""
+    return f'{choice}do_extras() {{\n{steps}}}\nstage $venv extras "$xformers {named}, torch $torch"\n'
+
+
+_TOKENIZER_STAGE: Final = f"""do_tokenizers() {{
+  rm -rf {_FOLDER}
+  for name in {" ".join(_TOKENIZERS)}; do
+    folder={_FOLDER}/${{name/\\//_}}
+    mkdir -p $folder
+    for file in {" ".join(_TOKENIZER_FILES)}; do
+      curl -fsSL --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 --speed-limit 1 \\
+        --speed-time 60 -o $folder/$file https://huggingface.co/$name/resolve/main/$file
+    done
+    python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' $folder/vocab.json
+  done
+}}
+stage {_FOLDER} tokenizers "{", ".join(_TOKENIZERS)}"
+"""
+
+_CHECK: Final = """code=0
+$venv/bin/python - <<'END' || code=$?
+import sys
+try:
+    import accelerate, cv2, tensorboard, torch, torchvision, transformers
+except ImportError as error:
+    print(f"{sys.prefix} does not work, the next run makes it anew: {error}")
+    sys.exit(3)
+if not torch.cuda.is_available():
+    sys.exit(f"torch {torch.__version__} sees no CUDA GPU: the driver is too old for it, or the GPU is gone")
+for index in range(torch.cuda.device_count()):
+    torch.ones(1, device=f"cuda:{index}").item()
+print(f"installed: torch {torch.__version__} computes on {torch.cuda.device_count()} GPU")
+END
+if [ $code = 3 ]; then rm -f $venv/.fragua-*; fi
+exit $code
+"""

@@ -1,0 +1,208 @@
+"""The install job on a machine with the image's programs: whole, twice, broken off anywhere, and refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from image_machine import A100, RTX_4090
+
+from components.kohya.install import SD_SCRIPTS_COMMIT, trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from image_machine import Machine
+
+RTX_5090 = ("NVIDIA GeForce RTX 5090", 32607)
+
+
+def script(packages: Collection[str] = ()) -> str:
+    return f"set -euo pipefail\n{trainer('own', packages).install.script}"
+
+
+def install(machine: Machine, *packages: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return machine.run("/bin/bash", "-c", script(packages), start_new_session=True, **options)
+
+
+def versions(machine: Machine) -> dict[str, str]:
+    frozen = machine.run("uv", "pip", "freeze", "--python", "venv").stdout
+    return dict(line.split("==") for line in frozen.split())
+
+
+def assert_installed(
+    machine: Machine, done: subprocess.CompletedProcess[str], torch: str = "2.6.0+cu124"
+) -> None:
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"installed: torch {torch} computes on ")
+    found = versions(machine)
+    assert found["torch"] == torch
+    assert (found["transformers"], found["tensorboard"]) == ("4.54.1", "2.20.0")
+    assert (machine.home / "sd-scripts/sdxl_train.py").is_file()
+    head = machine.run("git", "-C", "sd-scripts", "rev-parse", "HEAD").stdout.strip()
+    assert head == SD_SCRIPTS_COMMIT
+    for program in ("accelerate", "tensorboard"):
+        assert os.access(machine.home / "venv/bin" / program, os.X_OK)
+    for name in ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"):
+        files = {path.name for path in (machine.home / "tokenizers" / name).iterdir()}
+        assert files == {"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"}
+
+
+def traffic(machine: Machine) -> int:
+    lines = (machine.home / "run/traffic").read_text().splitlines()
+    return sum(int(line.removeprefix("down ")) for line in lines)
+
+
+def interrupted(machine: Machine, program: str, word: str) -> dict[str, str]:
+    """Return an environment in which all is killed at once where `program` is called with `word`."""
+    path = machine.home / "interrupted" / program
+    path.parent.mkdir()
+    path.write_text(
+        f'#!/bin/bash\nif [[ " $* " == *{word}* ]]; then kill -KILL 0; fi\nPATH=${{PATH#*:}}\nexec {program} "$@"\n'
+    )
+    path.chmod(0o755)
+    return {"PATH": f"{path.parent}:{machine.environment['PATH']}"}
+
+
+def test_a_plain_machine_gets_all_that_training_needs(machine: Machine) -> None:
+    assert_installed(machine, install(machine))
+
+
+def test_a_second_run_fetches_nothing(machine: Machine) -> None:
+    install(machine)
+    before = traffic(machine)
+    done = install(machine)
+
+    assert_installed(machine, done)
+    assert traffic(machine) == before
+    stages = [
+        line for line in done.stdout.splitlines() if line.startswith(("torch:", "scripts:", "req", "tok"))
+    ]
+    assert len(stages) == 4
+    assert all(": there already: " in line for line in stages)
+
+
+@pytest.mark.parametrize(
+    ("program", "word"),
+    [
+        ("uv", "venv"),
+        ("uv", "torchvision"),
+        ("git", "fetch"),
+        ("git", "checkout"),
+        ("uv", "requirements.txt"),
+        ("apt-get", "libgl1"),
+        ("uv", "xformers"),
+        ("uv", "wandb"),
+        ("curl", "bigG*merges.txt"),
+    ],
+)
+def test_whatever_an_interrupted_run_left_is_made_whole(machine: Machine, program: str, word: str) -> None:
+    killed = install(machine, "xformers", "wandb", env=interrupted(machine, program, word))
+    assert killed.returncode == -signal.SIGKILL
+
+    assert_installed(machine, install(machine, "xformers", "wandb"))
+    assert versions(machine)["xformers"] == "0.0.29.post3"
+
+
+def test_a_run_killed_while_torch_comes_is_made_whole(machine: Machine) -> None:
+    machine.write_facts(scale=50)
+    command = ["/bin/bash", "-c", script()]
+    run = subprocess.Popen(command, cwd=machine.home, env=machine.environment, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not (machine.home / "run/traffic").exists() or traffic(machine) < 100_000_000:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert traffic(machine) < 3_000_000_000
+    machine.write_facts(scale=1_000_000)
+
+    assert_installed(machine, install(machine))
+
+
+def test_an_environment_that_stopped_working_is_made_anew(machine: Machine) -> None:
+    install(machine)
+    (machine.home / "venv/bin/python").unlink()  # its interpreter was outside of the volume that was kept
+    assert_installed(machine, install(machine))
+
+    shutil.rmtree(next(machine.home.glob("venv/lib/python*/site-packages/accelerate")))
+    broken = install(machine)
+    assert broken.returncode == 3
+    assert "does not work, the next run makes it anew: No module named 'accelerate'" in broken.stdout
+    assert_installed(machine, install(machine))
+
+
+@pytest.mark.parametrize(
+    ("cards", "torch"),
+    [([RTX_4090], "2.6.0+cu124"), ([A100, A100], "2.6.0+cu124"), ([RTX_5090], "2.8.0+cu128")],
+)
+def test_torch_follows_the_generation_of_the_gpu(
+    machine: Machine, cards: list[tuple[str, int]], torch: str
+) -> None:
+    machine.with_gpus(*cards)
+
+    done = install(machine, "xformers")
+
+    assert_installed(machine, done, torch)
+    assert done.stdout.splitlines()[-1].endswith(f" {len(cards)} GPU")
+    assert versions(machine)["xformers"] == {"2.6.0": "0.0.29.post3", "2.8.0": "0.0.32.post2"}[torch[:5]]
+
+
+def test_a_kept_volume_on_a_newer_gpu_gets_another_torch(machine: Machine) -> None:
+    install(machine)
+    machine.with_gpus(RTX_5090)
+
+    assert_installed(machine, install(machine), "2.8.0+cu128")
+
+
+@pytest.mark.parametrize(
+    ("facts", "last"),
+    [
+        ({"gpus": []}, "nvidia-smi shows no GPU: No devices were found"),
+        (
+            {
+                "gpus": [
+                    {
+                        "name": "NVIDIA Tesla T4",
+                        "memory_mib": 15360,
+                        "driver": "470.1",
+                        "cuda": "11.4",
+                        "uuid": "a",
+                    }
+                ]
+            },
+            "torch 2.6.0+cu124 sees no CUDA GPU: the driver is too old for it, or the GPU is gone",
+        ),
+    ],
+)
+def test_a_machine_that_cannot_train_is_told_from_one_that_can(
+    machine: Machine, facts: dict[str, object], last: str
+) -> None:
+    machine.write_facts(**facts)
+    done = install(machine)
+
+    assert done.returncode == 1
+    assert (done.stdout + done.stderr).splitlines()[-1] == last
+
+
+def test_the_trainer_uses_the_environment_and_the_tokenizers(machine: Machine, tmp_path: Path) -> None:
+    install(machine)
+    found = trainer("own")
+    before = traffic(machine)
+    done = machine.run(
+        machine.home / found.accelerate,
+        *("launch", "--num_processes", "1", "--mixed_precision", "bf16"),
+        f"{found.scripts}/sdxl_train_network.py",
+        *("--pretrained_model_name_or_path", "missing.safetensors", "--output_dir", str(tmp_path)),
+        *("--train_data_dir", str(tmp_path), "--network_module", "networks.lora", "--resolution", "1024"),
+        *("--tokenizer_cache_dir", found.tokenizers),
+    )
+
+    assert f"load tokenizer from cache: {found.tokenizers}/openai_clip" in done.stderr
+    assert traffic(machine) == before
