@@ -60,6 +60,12 @@ def test_a_healthy_log_means_nothing_wherever_it_is_read(
         assert diagnose(text[:end]) == []
 
 
+def cut_off(trainer: Trainer) -> Run:
+    image = trainer.images / "3.png"
+    image.write_bytes(image.read_bytes()[:-20])
+    return trainer.lora()
+
+
 def empty(trainer: Trainer) -> Run:
     for image in trainer.images.glob("*.png"):
         image.unlink()
@@ -90,6 +96,7 @@ def with_old_driver(trainer: Trainer) -> Run:
 FAILED: dict[str, tuple[Callable[[Trainer], Run], str]] = {
     "no images": (empty, "no-data"),
     "no images, narrow lines": (lambda trainer: with_dataset(trainer, "images", "nothing"), "no-data"),
+    "an image that is cut off": (cut_off, "image-broken"),
     "GPU memory, through accelerate": (out_of_memory, "gpu-memory"),
     "host memory": (lambda trainer: out_of_host_memory(trainer, lambda it: it.lora()), "host-memory"),
     "host memory, through accelerate": (lambda trainer: out_of_host_memory(trainer, launched), "host-memory"),
@@ -112,6 +119,11 @@ FAILED: dict[str, tuple[Callable[[Trainer], Run], str]] = {
         "dataset-value",
     ),
     "an old driver": (with_old_driver, "driver-too-old"),
+    "latents in fp16": (lambda trainer: trainer.lora("--mixed_precision", "fp16"), "loss-nan"),
+    "latents in fp16 without a cache": (
+        lambda trainer: trainer.lora("--mixed_precision", "fp16", without=("cache_latents",)),
+        "latents-zeroed",
+    ),
     "no xformers": (lambda trainer: trainer.lora("--xformers", without=("sdpa",)), "xformers-missing"),
 }
 
