@@ -1,4 +1,4 @@
-"""What is in a folder on this computer: path, size and SHA-256 of each file. It decides what is sent."""
+"""What is in a folder: path, size and SHA-256 of each file. It decides what is sent to a machine."""
 
 from __future__ import annotations
 
@@ -44,10 +44,60 @@ class Manifest:
         return sum(file.size for file in self.files)
 
     @cached_property
+    def hashes(self) -> dict[str, str]:
+        """The hash of each path."""
+        return {file.path: file.sha256 for file in self.files}
+
+    @cached_property
     def digest(self) -> str:
         """Identifies the content and the names of all files."""
         lines = "".join(f"{file.sha256}  {file.path}\n" for file in self.files)
         return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file on the machine.
+
+    Attributes:
+        size: bytes.
+        sha256: of its content; empty where nobody asked.
+    """
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What makes a side folder equal to a manifest, out of a folder that stays as it is.
+
+    Attributes:
+        stale: paths in the side folder that must go; what is broken off may stay.
+        links: path of a file of the manifest to the path in the folder that has its content.
+        missing: the files whose content is not there.
+    """
+
+    stale: frozenset[str]
+    links: dict[str, str]
+    missing: tuple[File, ...]
+
+
+def part(file: File) -> str:
+    """Return the path of a big file's beginning; named by the content, so that it fits no other."""
+    return f".{file.sha256}.part"
+
+
+def compare(manifest: Manifest, folder: dict[str, Found], side: dict[str, Found]) -> Delta:
+    """Return how the side folder becomes what the manifest says."""
+    origin = {found.sha256: path for path, found in folder.items() if found.sha256}
+    whole = {file for file in manifest.files if file.path in side and side[file.path].sha256 == file.sha256}
+    absent = [file for file in manifest.files if file not in whole]
+    links = {file.path: origin[file.sha256] for file in absent if file.sha256 in origin}
+    missing = tuple(file for file in absent if file.path not in links)
+    halves = {file.path for file in missing if file.path in side and side[file.path].size < file.size}
+    kept = {file.path for file in whole} | halves | {part(file) for file in missing}
+    return Delta(frozenset(side.keys() - kept), links, missing)
 
 
 def scan(folder: Path) -> Manifest:

@@ -77,9 +77,9 @@ class Login:
 class Shell:
     """An open connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        """Wrap an opened Fabric connection."""
-        self.connection = connection
+    def __init__(self, connection: Connection, login: Login) -> None:
+        """Wrap a Fabric connection that was opened to `login`."""
+        self.connection, self.login = connection, login
 
     @property
     def host_key(self) -> str:
@@ -151,7 +151,7 @@ def connect(login: Login, patience: float = 0) -> Iterator[Shell]:
                 raise
             time.sleep(_RETRY_SECONDS)
     try:
-        yield Shell(connection)
+        yield Shell(connection, login)
     finally:
         connection.close()
 

@@ -1,15 +1,18 @@
-"""Sending a folder as its resource declares it. Knows no Pulumi."""
+"""Sending a folder or a file as its resource declares it. Knows no Pulumi."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.errors import TransferFailed
 from components.remote.manifest import scan
 from components.remote.shell import PATIENCE, Login, connect
-from components.remote.transfer import send
+from components.remote.transfer import send, send_file
 from components.say import say
+
+if TYPE_CHECKING:
+    from components.remote.progress import Tell
 
 
 def upload(props: dict[str, Any]) -> dict[str, Any]:
@@ -22,14 +25,30 @@ def upload(props: dict[str, Any]) -> dict[str, Any]:
     manifest = scan(source)
     if manifest.digest != props["digest"]:
         raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
-
-    def tell(done: int, total: int, rate: float) -> None:
-        share, left = 100 * done // max(total, 1), (total - done) / max(rate, 1)
-        mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
-        say(f"{folder}: sent {mb} ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left")
-
     with connect(Login.of(props["login"]), PATIENCE) as shell:
-        sent = send(shell, source, manifest, folder, tell)
+        sent = send(shell, source, manifest, folder, _teller(folder))
     mb = f"{manifest.size / 1e6:.1f} MB"
     say(f"{folder}: holds {len(manifest.files)} files, {mb}; {sent / 1e6:.1f} MB had to be sent")
     return props
+
+
+def upload_file(props: dict[str, Any]) -> dict[str, Any]:
+    """Make the machine's file the same as the local one, and return `props`.
+
+    Raises:
+        TransferFailed: the local file cannot be read, or did not arrive whole.
+    """
+    path = props["path"]
+    with connect(Login.of(props["login"]), PATIENCE) as shell:
+        sent = send_file(shell, Path(props["source"]), path, _teller(path))
+    say(f"{path}: there; {sent / 1e6:.1f} MB had to be sent")
+    return props
+
+
+def _teller(what: str) -> Tell:
+    def tell(done: int, total: int, rate: float) -> None:
+        share, left = 100 * done // max(total, 1), (total - done) / max(rate, 1)
+        mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        say(f"{what}: sent {mb} ({share} %), {rate / 1e6:.1f} MB/s, {left:.0f} s left")
+
+    return tell
