@@ -157,7 +157,6 @@ class _Text:
             at = self._lower.find(part, at, end)
             if at < 0:
                 return False
-            at += len(part)
         return True
 
     def line(self, begin: int) -> str:
