@@ -74,7 +74,9 @@ stat -f -c '%a %S' .""",
         self._run(
             "completing half files",
             f"""while IFS= read -r -d '' path; do
-tail -c +$(($(stat -c %s -- {self._side}/"$path") + 1)) -- {self._folder}/"$path" >> {self._side}/"$path"
+half={self._side}/$path
+[ "$(stat -c %h -- "$half")" = 1 ] || continue # a link: it is no half file
+tail -c +$(($(stat -c %s -- "$half") + 1)) -- {self._folder}/"$path" >> "$half"
 done""",
             "".join(f"{path}\0" for path in halves),
         )

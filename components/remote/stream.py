@@ -71,11 +71,12 @@ def big(shell: Shell, source: Path, file: File, path: str, offset: int, progress
         _copy(source, offset, file.size - offset, out, progress)
 
     where = PurePosixPath(path)
+    # It writes where it reads on, not at the end: what a lost connection still writes there is the same.
     script = f"""cd "{WORKSPACE}" && set -eo pipefail
 path={shlex.quote(path)} part={shlex.quote(str(where.parent / part(file)))}
 mkdir -p -- {shlex.quote(str(where.parent))}
-: >> "$part"
-sum=$({{ head -c {offset} -- "$part"; tee -a --output-error=exit -- "$part"; }} | sha256sum)
+exec 3<> "$part"
+sum=$({{ head -c {offset} <&3; tee --output-error=exit /dev/fd/4 4>&1 >&3; }} | sha256sum)
 [ "$(stat -c %s -- "$part")" -ge {file.size} ] || exit 1
 sum=${{sum%% *}}
 if [ "$sum" = {file.sha256} ]; then mv -T -- "$part" "$path"; else rm -- "$part"; fi
