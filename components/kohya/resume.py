@@ -86,7 +86,7 @@ def interval(
     Args:
         epoch_seconds: an epoch's training.
         save_seconds: training stands still for a save.
-        seconds_between_interruptions: mean.
+        seconds_between_interruptions: mean; infinite where there are none.
         epochs: of the run.
     """
     share = save_seconds / (2 * seconds_between_interruptions)
@@ -95,4 +95,4 @@ def interval(
         best = young * (1 + math.sqrt(share) / 3 + share / 9) - save_seconds
     else:
         best = seconds_between_interruptions
-    return min(max(1, round(best / epoch_seconds)), max(1, (epochs - 1) // 2))
+    return max(1, min(round(min(best / epoch_seconds, epochs)), (epochs - 1) // 2))

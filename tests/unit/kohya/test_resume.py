@@ -134,6 +134,7 @@ def test_an_interval_leaves_two_states_and_grows_with_what_makes_saving_dear_or_
         (600.0, 60.0, 1 * HOUR, 1),
         (60.0, 2.0, 6 * HOUR, 5),
         (7200.0, 60.0, 6 * HOUR, 1),
+        (600.0, 60.0, math.inf, 49),
     ],
 )
 def test_intervals_of_common_runs(epoch: float, save: float, mean: float, every: int) -> None:
