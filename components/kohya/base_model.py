@@ -1,0 +1,225 @@
+"""Where the base model lies on a machine, and the job that brings or checks it there. Pure.
+
+A download goes on where it broke off. It only gets its name once it is whole: a safetensors file whose header
+tells of as many bytes as there are, with the demanded SHA-256. A token for Hugging Face lies in a secret file
+on the machine, and goes to https://huggingface.co alone: curl drops the header where it is led elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from hashlib import sha256 as sha256_of
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, unquote, urlsplit
+
+from components.errors import SpecError
+from components.remote.job import Job
+from components.remote.secret import secret_path, secret_script
+
+if TYPE_CHECKING:
+    from components.spec.model import BaseModelSource
+
+_TOKEN: Final = "huggingface"  # noqa: S105 - a file's name
+_HUB: Final = "huggingface.co"
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """The base model on a machine.
+
+    Attributes:
+        path: relative to the workspace, or absolute.
+        job: what brings it there or checks it; None where it is uploaded.
+    """
+
+    path: str
+    job: Job | None
+
+
+def base_model(source: BaseModelSource, *, token: bool = False) -> BaseModel:
+    """Return the base model that a machine downloads or has; `token`: whether one was left by `token_script`.
+
+    The file's name tells its source, so that another model of the same name is never taken for it, and ends
+    in .safetensors, without which sd-scripts reads it as a pickle.
+    """
+    if source.path:
+        return BaseModel(source.path, Job("base-model", _present(source.path, source.sha256)))
+    hub = f"https://{_HUB}/{source.huggingface}/resolve/main/{quote(source.file or '')}"
+    url = source.url or hub
+    path = _path(unquote(urlsplit(url).path), f"{url} {source.sha256}")
+    authorised = token and urlsplit(url).netloc == _HUB
+    return BaseModel(path, Job("base-model", _download(url, path, source.sha256, authorised=authorised)))
+
+
+def uploaded_model(file: str, sha256: str) -> BaseModel:
+    """Return the base model that is uploaded from the path `file`, of that SHA-256."""
+    return BaseModel(_path(file, sha256), None)
+
+
+def token_script(token: str) -> str:
+    """Return a script that leaves a token for Hugging Face on the machine. It is a secret itself.
+
+    Raises:
+        SpecError: it can be none.
+    """
+    if not re.fullmatch(r"[!-~]+", token.strip()):
+        raise SpecError(
+            "the token for Hugging Face is empty or has spaces: copy it again from its page, "
+            "huggingface.co/settings/tokens"
+        )
+    return secret_script(_TOKEN, f"Authorization: Bearer {token.strip()}")
+
+
+def _path(file: str, identity: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePosixPath(file).name.removesuffix(".safetensors"))
+    return f"models/{name[:100]}-{sha256_of(identity.encode()).hexdigest()[:8]}.safetensors"
+
+
+def _present(path: str, sha256: str | None) -> str:
+    file = shlex.quote(path)
+    return f"""file={file}
+{_check(sha256)}
+if [ ! -f "$file" ]; then
+  echo "base_model.path: there is no $file on the machine"
+  exit 1
+fi
+if ! reason=$(check "$file" 2>&1); then
+  echo "base_model.path: $file is no model to train: $reason"
+  exit 1
+fi
+echo "base model: $file"
+"""
+
+
+def _download(url: str, path: str, sha256: str | None, *, authorised: bool) -> str:
+    host = urlsplit(url).hostname or ""
+    sent = f"-H @{secret_path(_TOKEN)}" if authorised else ""
+    return f"""url={shlex.quote(url)} file={path} part={path}.part
+if [ -e $file ]; then
+  echo "there already: $file"
+  exit 0
+fi
+mkdir -p models
+stop() {{
+  echo "base model: $1"
+  exit 1
+}}
+{f'[ -e {secret_path(_TOKEN)} ] || stop "the token for Hugging Face is not on the machine"' if sent else ""}
+get() {{
+  curl -sSL {sent} --globoff --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 \\
+    --write-out '%{{http_code}}' "$@" "$url"
+}}
+denied() {{ stop {shlex.quote(_denied(host, authorised=authorised))}; }}
+{_check(sha256)}
+{_DOWNLOAD.replace("HOST", host)}"""
+
+
+def _denied(host: str, *, authorised: bool) -> str:
+    if host != _HUB:
+        return f"{host} answers 401 or 403: the address wants a login; give one that works without"
+    if authorised:
+        return (
+            f"{host} refuses the token: it is wrong or expired, or its account may not read the repository; "
+            "accept the conditions on the repository's page"
+        )
+    return f"{host} answers 401 or 403: the repository is gated, private or misspelled; set a token"
+
+
+def _check(sha256: str | None) -> str:
+    """Return the function `check FILE`, which fails with a reason where a file is not the whole model."""
+    demanded = f"""  local found
+  found=$(sha256sum < "$1" | cut -d ' ' -f 1)
+  if [ $found != {sha256} ]; then
+    echo "its sha256 is $found, not {sha256}: correct base_model.sha256 or the source"
+    return 1
+  fi
+"""
+    return f"check() {{\n{_HEADER_CHECK}{demanded if sha256 else ''}}}"
+
+
+_HEADER_CHECK: Final = r"""  python3 - "$1" <<'END' || return 1
+import json, os, sys
+size = os.path.getsize(sys.argv[1])
+with open(sys.argv[1], "rb") as file:
+    start = file.read(1024)
+    length = int.from_bytes(start[:8], "little")
+    if length > size - 8 or start[8:9] != b"{":
+        if start.startswith(b"version https://git-lfs"):
+            sys.exit("it is a Git LFS pointer, not the model: take the address that downloads the file")
+        if start.lstrip()[:1] == b"<":
+            sys.exit("it is a web page, not a model: take the address that downloads the file")
+        if start[8:9] == b"{":
+            sys.exit(f"it is cut off within its header, after {size} bytes")
+        sys.exit("it is no safetensors file")
+    file.seek(8)
+    try:
+        table = json.loads(file.read(length))
+        end = 8 + length + max(table[name]["data_offsets"][1] for name in table if name != "__metadata__")
+    except (ValueError, KeyError, TypeError):
+        sys.exit("its header is none of a safetensors file")
+if end != size:
+    sys.exit(f"it has {size} bytes where its header tells of {end}: it is cut off or damaged")
+END
+"""
+
+_DOWNLOAD: Final = """code=0
+# one byte tells how many there are, and whether we may have them; 63: the server gave all instead
+status=$(get --range 0-0 --max-filesize 1 --max-time 60 --dump-header $part.head -o /dev/null) || code=$?
+case $code/$status in
+  1/*) stop "the address leads away from https" ;;
+  */401|*/403) denied ;;
+  */404|*/410) stop "HOST has no such file (it answers $status)" ;;
+  */416) stop "HOST has only an empty file there" ;;
+  0/20?|63/20?|28/20?) ;;
+  */000) stop "HOST cannot be reached (curl ends with $code)" ;;
+  *) stop "HOST answers $status (curl ends with $code)" ;;
+esac
+size=$(tr -d '\\r' < $part.head | awk '
+  /^HTTP/ { size = range = "" }
+  tolower($1) == "content-length:" && !range { size = $2 }
+  tolower($1) == "content-range:" { range = $0; sub(/.*\\//, "", range); size = range }
+  END { if (size ~ /^[0-9]+$/) print size }')
+rm $part.head
+there() { stat -c %s $part 2> /dev/null || echo 0; }
+whole() { [ "$size" ] && [ "$(there)" = $size ]; }
+if [ "$size" ]; then
+  [ "$(there)" -le $size ] || rm $part
+  need=$((size - $(there))) free=$(df --output=avail -B1 models | tail -n 1)
+  missing=$(numfmt --to=si $need)B
+  if [ $need -gt $free ]; then
+    stop "$missing are to come, and the disk has $(numfmt --to=si $free)B free: raise node.disk"
+  fi
+  echo "$missing to come from HOST"
+fi
+download() {
+  local pause code
+  for pause in 1 5 20 60 -; do
+    if whole; then return; fi
+    code=0
+    status=$(get -f --speed-limit 1 --speed-time 60 --continue-at - -o $part) || code=$?
+    case $code/$status in
+      0/*) return ;;
+      */401|*/403) denied ;;
+      23/*) stop "it cannot be written: $(df --output=avail -h models | tail -n 1) are free on the disk" ;;
+      # nothing is left to fetch, or the server cannot go on in the middle
+      22/416|33/*|36/*) rm -f $part ;;
+      *) [ $pause = - ] || sleep $pause ;;
+    esac
+  done
+  stop "HOST does not give it (curl ends with $code, HTTP status $status)"
+}
+for attempt in first second; do
+  download
+  if reason=$(check $part 2>&1); then
+    mv $part $file
+    echo "base model: $file"
+    exit 0
+  fi
+  rm -f $part
+  [ $attempt = second ] || echo "$reason; downloading it once more"
+done
+stop "$reason"
+"""

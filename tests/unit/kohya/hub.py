@@ -1,0 +1,139 @@
+"""A hub, its store and another host as one https server on loopback, reached by their names."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+HUB, STORE, OTHER = "huggingface.co", "store.example", "other.example"
+STRANGER = "stranger.example"
+"""A host without a certificate."""
+
+
+@dataclass
+class Asked:
+    """One request."""
+
+    host: str
+    path: str
+    range: str | None
+    authorization: str | None
+
+
+@dataclass
+class Hub:
+    """What is served, how, and what was asked for.
+
+    Attributes:
+        content: of every file; None for a 404.
+        token: what opens the hub; None where nothing needs to.
+        ranges: whether the server goes on in the middle.
+        sized: whether it says how much will come.
+        break_after: bytes after which the next whole answer breaks off.
+        leads_to: where the hub redirects, less the file's path.
+    """
+
+    curlrc: str = ""
+    content: bytes | None = b""
+    token: str | None = None
+    ranges: bool = True
+    sized: bool = True
+    break_after: int | None = None
+    leads_to: str = f"https://{STORE}"
+    asked: list[Asked] = field(default_factory=list)
+
+    def downloads(self, host: str) -> list[str | None]:
+        """Return the ranges that were asked of a host, less the look at the first byte."""
+        return [one.range for one in self.asked if one.host == host and one.range != "bytes=0-0"]
+
+
+@contextmanager
+def serving(certificate: Path) -> Iterator[Hub]:
+    """Serve with a new certificate, which is written to a file together with its key."""
+    certificate.write_bytes(_certificate())
+    hub = Hub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class names it
+            pass
+
+        def do_GET(self) -> None:
+            host = self.headers["Host"]
+            asked = Asked(host, self.path, self.headers.get("Range"), self.headers.get("Authorization"))
+            hub.asked.append(asked)
+            if host == HUB and hub.token and asked.authorization != f"Bearer {hub.token}":
+                self.say(403 if asked.authorization else 401)
+            elif host == STORE and asked.authorization:
+                self.say(400)
+            elif hub.content is None:
+                self.say(404)
+            elif host == HUB:
+                self.say(302, Location=f"{hub.leads_to}{self.path}?signed=1")
+            else:
+                self.give(hub.content, asked.range if hub.ranges else None)
+
+        def say(self, status: int, **headers: str) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.end_headers()
+
+        def give(self, content: bytes, asked: str | None) -> None:
+            first, _, last = (asked or "bytes=0-").removeprefix("bytes=").partition("-")
+            start, end = int(first), int(last) + 1 if last else len(content)
+            if asked and start >= len(content):
+                self.say(416, Content_Range=f"bytes */{len(content)}")
+                return
+            self.send_response(206 if asked else 200)
+            if asked:
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+            if hub.sized:
+                self.send_header("Content-Length", str(end - start))
+            self.end_headers()
+            if asked != "bytes=0-0" and hub.break_after:
+                end, hub.break_after = start + hub.break_after, None
+            self.wfile.write(content[start:end])
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    port = server.server_address[1]
+    hub.curlrc = "".join(
+        f"connect-to = {name}:443:127.0.0.1:{port}\n" for name in (HUB, STORE, OTHER, STRANGER)
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _certificate() -> bytes:
+    key = generate_private_key(SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName(name) for name in (HUB, STORE, OTHER)])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ) + certificate.public_bytes(serialization.Encoding.PEM)
