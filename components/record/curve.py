@@ -13,7 +13,7 @@ from components.record.axis import Axis, Value, axis, smooth, steps_axis
 from components.record.markup import Markup, tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from components.record.model import Record
 
@@ -111,20 +111,17 @@ class _Frame:
     ) -> Markup:
         grid = "".join(f"M0 {_down(values, tick)}H1000" for tick in values.ticks)
         again = "".join(
-            f"M{back} 0V1000H{at}V0Z"
+            f"M{_right(self.steps, each.back)} 0V1000H{_right(self.steps, each.at)}V0Z"
             for each in self.breaks
-            for back, at in [(_right(self.steps, each.back), _right(self.steps, each.at))]
             if each.back < each.at
         )
-        nans = "".join(f"M{_right(self.steps, step)} 0V1000" for step in self.nans)
-        ends = "".join(f"M{_right(self.steps, each.at)} 0V1000" for each in self.breaks)
         drawing = tag(
             "svg",
             tag("path", d=again, class_="again"),
             tag("path", d=grid, class_="grid"),
             *(tag("path", d=self._path(line, values), class_=kind) for kind, line in lines.items()),
-            tag("path", d=nans, class_="nan"),
-            tag("path", d=ends, class_="end"),
+            tag("path", d=self._uprights(self.nans), class_="nan"),
+            tag("path", d=self._uprights(each.at for each in self.breaks), class_="end"),
             viewBox="0 0 1000 1000",
             preserveAspectRatio="none",
             role="img",
@@ -132,6 +129,9 @@ class _Frame:
         )
         ticks = (_label("tick", "bottom", values, tick, number(tick)) for tick in values.ticks)
         return tag("div", drawing, *ticks, *flags, class_=f"plot {name}")
+
+    def _uprights(self, steps: Iterable[int]) -> str:
+        return "".join(f"M{_right(self.steps, step)} 0V1000" for step in steps)
 
     def _path(self, line: Sequence[Value], values: Axis) -> str:
         """Draw a line that is broken where there is no number, and where the steps go back."""

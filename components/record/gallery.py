@@ -62,8 +62,8 @@ def _image(sample: Sample, picture: Picture | None) -> Markup:
 
 
 def _time(sample: Sample) -> tuple[int, int]:
-    """Return when a sample was drawn, in order: by step, else by epoch."""
-    return (0, sample.step) if sample.step is not None else (1, sample.epoch or 0)
+    """Return when a sample was drawn, in order: whether by epoch, and at which epoch or step."""
+    return (0, sample.step or 0) if sample.epoch is None else (1, sample.epoch)
 
 
 def _named(time: tuple[int, int]) -> str:

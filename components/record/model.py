@@ -15,10 +15,15 @@ VERSION: Final = 1
 """Of the record's format; a change that an older fragua would misread raises it."""
 
 _ABSURD: Final = 1e30
+_LONG: Final = 1000
 
 
 def _finite(value: object) -> object:
     return None if isinstance(value, float) and not abs(value) < _ABSURD else value
+
+
+def _brief(metadata: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if len(value) <= _LONG}
 
 
 def _inside(path: str) -> str:
@@ -34,6 +39,8 @@ Inside = Annotated[str, AfterValidator(_inside)]
 """A file, relative to the run's folder, with forward slashes."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Dollars = Annotated[float, Field(ge=0)]
+Metadata = Annotated[dict[str, str], AfterValidator(_brief)]
+"""Without its long values, which repeat the captions of the whole dataset."""
 Measured = Annotated[float | None, BeforeValidator(_finite)]
 """None where it was nan, infinite or absurd."""
 
@@ -122,8 +129,10 @@ class Checkpoint(Entry):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Count
     """Bytes."""
-    metadata: dict[str, str] = {}
+    metadata: Metadata = {}
     """What it says of its making."""
+    wrong: tuple[str, ...] | None = None
+    """What of that is not as planned; None where it was not checked."""
 
 
 class Sample(Entry):

@@ -13,7 +13,7 @@ from components.record.markup import Markup, join, tag
 from components.record.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from components.record.model import Machine, Record
@@ -103,8 +103,13 @@ def _checkpoints(record: Record) -> Markup:
             "Epoch": [f"{each.epoch:,}" for each in record.checkpoints],
             "Size": [_bytes(each.size) for each in record.checkpoints],
             "SHA-256": [tag("code", each.sha256) for each in record.checkpoints],
+            "Metadata": [_checked(each.wrong) for each in record.checkpoints],
         }
     )
+
+
+def _checked(wrong: Sequence[str] | None) -> str:
+    return "" if wrong is None else tag("span", "; ".join(wrong), class_="wrong") if wrong else "as planned"
 
 
 def _machines(record: Record) -> Markup:

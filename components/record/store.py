@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +34,6 @@ def write(record: Record, folder: Path) -> None:
         RecordUnusable: a file cannot be written. What was there before is as it was.
     """
     record = record.model_copy(update={"loss": thin(record.loss)})
-    folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / JSON, record.model_dump_json(indent=1) + "\n")
     pictures = {
         sample.file: picture
@@ -58,7 +58,7 @@ def read(folder: Path) -> Record | None:
                 f"{path}: a newer fragua wrote it (format {version}, this one knows {VERSION}): "
                 "update fragua, or move the file away to begin a new record"
             )
-        return Record.model_validate_json(json.dumps(content))
+        return Record.model_validate(content)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -77,13 +77,15 @@ def read(folder: Path) -> Record | None:
 def _replace(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise RecordUnusable(f"{path}: cannot be written: {error.strerror}") from None
 
 

@@ -64,7 +64,12 @@ def record_of(text: Callable[[int], str] = "text {}".format, **changes: object) 
         ),
         checkpoints=(
             Checkpoint(
-                file="fox.safetensors", epoch=3, sha256="a" * 64, size=170, metadata={"ss_x": text(18)}
+                file="fox.safetensors",
+                epoch=3,
+                sha256="a" * 64,
+                size=170,
+                metadata={"ss_x": text(18)},
+                wrong=(text(23),),
             ),
         ),
         samples=(
@@ -77,7 +82,7 @@ def record_of(text: Callable[[int], str] = "text {}".format, **changes: object) 
     return made.model_copy(update=changes)
 
 
-TEXTS = 23
+TEXTS = 24
 """How many texts a record takes."""
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from records import TEXTS, image, record_of
 
-from components.record.model import LossPoint, Record, Sample
+from components.record.model import Checkpoint, LossPoint, Record, Sample
 from components.record.store import RecordUnusable, read, write
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -53,7 +53,7 @@ def test_any_damage_is_an_error_that_names_the_file(shared: Path, data: st.DataO
     path = shared / "run.json"
     content = path.read_bytes().rstrip()
     cut = data.draw(st.integers(0, len(content) - 1), label="bytes left")
-    path.write_bytes(content[:cut] + data.draw(st.sampled_from([b"", b"\xff", b"}", b"[" * 99_999])))
+    path.write_bytes(content[:cut] + data.draw(st.sampled_from([b"", b"\xff", b"]", b"[" * 99_999])))
     with pytest.raises(RecordUnusable, match=r"run\.json: damaged: .*move it away"):
         read(shared)
 
@@ -122,6 +122,18 @@ def test_samples_are_embedded_small_and_one_that_is_no_image_is_said(tmp_path: P
     write(record_of(), tmp_path)
     page = (tmp_path / "run.html").read_text(encoding="utf-8")
     assert page.count("data:image/webp;base64,") == 2, "a picture that changed is read again"
+
+
+def test_the_long_metadata_of_a_checkpoint_are_left_out() -> None:
+    metadata = {"ss_epoch": "3", "ss_tag_frequency": "a cat" * 999}
+    checkpoint = Checkpoint(file="fox.safetensors", epoch=3, sha256="a" * 64, size=1, metadata=metadata)
+    assert checkpoint.metadata == {"ss_epoch": "3"}
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordUnusable, match=r"run\.json: cannot be written: File exists"):
+        write(record_of(), tmp_path / "file")
 
 
 @pytest.mark.parametrize("file", ["", "/etc/passwd", "../other/1.png", "a/../../b.png", "a\0b"])
