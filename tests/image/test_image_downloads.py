@@ -93,7 +93,9 @@ def test_a_download_goes_on_where_it_was_cut_off(machine: Machine) -> None:
     done = machine.run("curl", "-sfL", "-C", "-", "-o", "base.safetensors", "-w", "%{size_download}", BASE)
     assert int(done.stdout) == BASE_SIZE - part
     whole = machine.run("curl", "-sfL", "-C", "-", "-o", "base.safetensors", "-w", "%{size_download}", BASE)
-    assert (whole.returncode, whole.stdout) == (0, "0")
+    assert (whole.returncode, whole.stdout) == (22, "0")
+    plain = machine.run("curl", "-sL", "-C", "-", "-o", "base.safetensors", "-w", "%{http_code}", BASE)
+    assert (plain.returncode, plain.stdout) == (0, "416")
     assert machine.run("sha256sum", "base.safetensors").stdout == f"{BASE_SHA256}  base.safetensors\n"
 
 
@@ -113,8 +115,16 @@ def test_the_link_sets_the_speed(machine: Machine) -> None:
             ("-f",),
             f"{HUB}/nobody/nothing/resolve/main/x.bin",
             22,
+            "curl: (22) The requested URL returned error: 401",
+        ),
+        (
+            ("-f",),
+            f"{HUB}/stabilityai/sdxl-vae/resolve/main/x.bin",
+            22,
             "curl: (22) The requested URL returned error: 404",
         ),
+        (("--proto", "=https"), "http://huggingface.co/x", 1, 'curl: (1) Protocol "http" not supported'),
+        (("--max-filesize", "1", "-L"), VAE, 63, "curl: (63) Maximum file size exceeded"),
         ((), "https://nowhere.example/x", 6, "curl: (6) Could not resolve host: nowhere.example"),
         (("-o", "no/such/folder/x"), VAE, 23, "curl: (23) Failure writing output to destination"),
         (
@@ -156,6 +166,35 @@ def test_a_head_request_tells_the_size(machine: Machine) -> None:
     assert "HTTP/2 302 " in done.stdout
     assert f"content-length: {BASE_SIZE}" in done.stdout
     assert not (machine.home / "run/traffic").exists()
+
+
+def test_one_byte_tells_the_size(machine: Machine) -> None:
+    options = ("-sSL", "--range", "0-0", "-D", "head", "-o", "/dev/null", "-w", "%{http_code}")
+    assert machine.run("curl", *options, BASE).stdout == "206"
+
+    head = (machine.home / "head").read_text()
+    assert f"content-range: bytes 0-0/{BASE_SIZE}\n" in head
+    assert head.startswith("HTTP/2 302 ")
+
+
+def test_a_closed_repository_opens_to_its_token_which_the_store_does_not_get(web: Machine) -> None:
+    web.write("web/huggingface.co/me/mine/.token", "hf_mine")
+    web.write("web/huggingface.co/me/mine/resolve/main/a.bin", "content")
+    url = f"{HUB}/me/mine/resolve/main/a.bin"
+
+    def ask(*headers: str) -> str:
+        return web.run("curl", "-sL", "-w", "|%{http_code}", *headers, url).stdout
+
+    assert ask().endswith("|401")
+    assert ask("-H", "Authorization: Bearer hf_other").endswith("|403")
+    assert ask("-H", "Authorization: Bearer nonsense").endswith("|401")
+    web.write("header", "Authorization: Bearer hf_mine\n")
+    assert ask("-H", "@header") == "content|200"
+    led = web.run("curl", "-s", "-H", "@header", "-w", "%{http_code}", url).stdout
+    assert led.endswith("302")
+    store = led.split()[-1].removesuffix("302")
+    refused = web.run("curl", "-s", "-H", "@header", "-w", "|%{http_code}", store)
+    assert refused.stdout == "Only one auth mechanism allowed|400"
 
 
 def test_the_web_folder_is_served_with_real_bytes(web: Machine) -> None:
@@ -220,7 +259,12 @@ def test_wget_follows_redirects_and_says_what_it_does(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "code"), [("https://nowhere.example/x", 4), (f"{HUB}/a/b/resolve/main/c", 8)]
+    ("url", "code"),
+    [
+        ("https://nowhere.example/x", 4),
+        (f"{HUB}/a/b/resolve/main/c", 6),
+        (f"{HUB}/stabilityai/sdxl-vae/resolve/main/c", 8),
+    ],
 )
 def test_wget_fails_with_its_codes(machine: Machine, url: str, code: int) -> None:
     assert machine.run("wget", url).returncode == code

@@ -45,20 +45,18 @@ class _Transfer:
             _Failure: as curl fails.
         """
         try:
-            response = web.request(self.url)
+            response = self._request()
             while response.location and "location" in self.options.flags:
-                if "head" in self.options.flags:
-                    self._headers(response)
                 self.url, self.redirects = response.location, self.redirects + 1
-                response = web.request(self.url)
+                response = self._request()
         except web.UnknownHost as error:
             raise _Failure(6, f"Could not resolve host: {error}") from None
-        self.status = response.status
         if "head" in self.options.flags:
-            self._headers(response)
             return
         if response.status >= 400 and "fail" in self.options.flags:
             raise _Failure(22, f"The requested URL returned error: {response.status}")
+        if response.size > float(self.options.values.get("max-filesize", "inf")):
+            raise _Failure(63, "Maximum file size exceeded")
         path = self._target()
         if path is None:
             sys.stdout.buffer.write(web.content(response))
@@ -66,6 +64,31 @@ class _Transfer:
             self.received = response.size
             return
         self._save(response, path)
+
+    def _request(self) -> web.Response:
+        scheme = urlsplit(self.url).scheme or "http"
+        allowed = self.options.values.get("proto", "")
+        if allowed.startswith("=") and scheme not in allowed[1:].split(","):
+            raise _Failure(1, f'Protocol "{scheme}" not supported or disabled in libcurl')
+        response = web.request(self.url, self._authorization())
+        if response.status == 200 and "head" not in self.options.flags:
+            response = response.part(self.options.values.get("range", ""))
+        self.status = response.status
+        text = self._headers(response)
+        if "head" in self.options.flags:
+            say(text, end="")
+        if name := self.options.values.get("dump-header"):
+            with Path(name).open("a" if self.redirects else "w", encoding="utf-8") as file:
+                file.write(text)
+        return response
+
+    def _authorization(self) -> str:
+        """Return what the header says, which no host gets but the one that was asked first."""
+        asked, now = urlsplit(self.options.urls[0]), urlsplit(self.url)
+        if (asked.scheme, asked.netloc) != (now.scheme, now.netloc):
+            return ""
+        pairs = (header.partition(":") for header in self.options.headers)
+        return next((value.strip() for name, _, value in pairs if name.lower() == "authorization"), "")
 
     def _target(self) -> Path | None:
         values = self.options.values
@@ -82,8 +105,13 @@ class _Transfer:
         if "create-dirs" in self.options.flags:
             path.parent.mkdir(parents=True, exist_ok=True)
         offset = 0
-        if self.options.values.get("continue-at") == "-" and path.exists():
-            offset = min(path.stat().st_size, response.size)
+        if self.options.values.get("continue-at") == "-" and path.is_file():
+            offset = path.stat().st_size
+            if offset >= response.size:
+                self.status = 416
+                if "fail" in self.options.flags:
+                    raise _Failure(22, "The requested URL returned error: 416")
+                return
         meter = _Meter(response.size - offset, silent=self.options.silent)
         limit = float(self.options.values.get("max-time", "inf"))
         try:
@@ -101,7 +129,7 @@ class _Transfer:
         finally:
             meter.end()
 
-    def _headers(self, response: web.Response) -> None:
+    def _headers(self, response: web.Response) -> str:
         lines = [
             f"HTTP/2 {response.status} ",
             f"content-type: {response.type}",
@@ -111,7 +139,9 @@ class _Transfer:
             lines.append(f"location: {response.location}")
         else:
             lines.append("accept-ranges: bytes")
-        say("\r\n".join([*lines, "", ""]), end="")
+        if response.status == 206:
+            lines.append(f"content-range: bytes {response.range}")
+        return "\r\n".join([*lines, "", ""])
 
     def write_out(self, code: int) -> str:
         """Return the text of `--write-out`."""

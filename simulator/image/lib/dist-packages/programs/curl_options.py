@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from programs.console import fail
+from programs.console import fail, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ _SHORT_VALUES = {
 _VALUES = {
     *_SHORT_VALUES.values(), "retry", "retry-delay", "retry-max-time", "connect-timeout", "output-dir",
     "limit-rate", "max-redirs", "url", "cacert", "proto", "proto-redir", "stderr", "data-binary",
-    "data-raw", "resolve",
+    "data-raw", "resolve", "max-filesize",
 }  # fmt: skip
 _FLAGS = {
     *_SHORT_FLAGS.values(), "compressed", "create-dirs", "fail-with-body", "retry-all-errors",
@@ -39,7 +40,7 @@ class Options:
     Attributes:
         flags: options without a value, by their long name.
         values: the last value of each option that takes one.
-        headers: each `-H`.
+        headers: each `-H`, those of files too.
         urls: what to transfer.
     """
 
@@ -87,12 +88,22 @@ class Options:
             self.flags.add(_SHORT_FLAGS[letter])
 
     def _value(self, name: str, value: str) -> None:
-        if name == "header":
+        if name == "header" and value.startswith("@"):
+            self.headers += _lines(value[1:])
+        elif name == "header":
             self.headers.append(value)
         elif name == "url":
             self.urls.append(value)
         else:
             self.values[name] = value
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        warn(f"Warning: Failed to open {file}")
+        return []
 
 
 def _unknown(option: str) -> None:

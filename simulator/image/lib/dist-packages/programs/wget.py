@@ -6,6 +6,7 @@ Without a terminal the real one draws a dot per kilobyte; here a line of dots st
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -90,9 +91,7 @@ def _get(options: _Options, url: str) -> int:
             warn(f"wget: unable to resolve host address {_quoted(error)}")
         return 4
     if response.status >= 400:
-        if "quiet" not in options.flags:
-            warn(f"{time.strftime('%Y-%m-%d %H:%M:%S')} ERROR {response.status}: Not Found.\n")
-        return 8
+        return _refused(options, response.status)
     if "spider" in options.flags:
         options.tell("Remote file exists.\n")
         return 0
@@ -102,15 +101,28 @@ def _get(options: _Options, url: str) -> int:
     return _save(options, response, path)
 
 
+def _refused(options: _Options, status: int) -> int:
+    if status == 401:
+        options.tell("\nUsername/Password Authentication Failed.")
+        return 6
+    if "quiet" not in options.flags:
+        words = _words(status).replace(" ", ": ", 1)
+        warn(f"{time.strftime('%Y-%m-%d %H:%M:%S')} ERROR {words}.\n")
+    return 8
+
+
 def _ask(options: _Options, url: str) -> web.Response:
     host = urlsplit(url).hostname
     options.tell(f"--{time.strftime('%Y-%m-%d %H:%M:%S')}--  {url}")
     options.tell(f"Resolving {host} ({host})... ")
     response = web.request(url)
     options.tell(f"Connecting to {host} ({host})|3.165.190.26|:443... connected.")
-    words = {200: "200 OK", 302: "302 Found", 404: "404 Not Found"}[response.status]
-    options.tell(f"HTTP request sent, awaiting response... {words}")
+    options.tell(f"HTTP request sent, awaiting response... {_words(response.status)}")
     return response
+
+
+def _words(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
 
 
 def _save(options: _Options, response: web.Response, path: Path) -> int:
