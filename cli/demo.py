@@ -76,7 +76,7 @@ def _demo(root: Path, home: Path, voice: Voice, *, keep: bool) -> str:
             voice.line(f"{name}: {outputs[name]}")
 
         voice.title("Watching the training")
-        checkpoints = watch(outputs, root / "output", voice)
+        checkpoints = watch(stack, root, voice)
 
         if keep:
             voice.title("Kept up, as asked")

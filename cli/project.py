@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _KEY: Final = "pulumi-python:dynamic/vast:SshKey"
 _MACHINE: Final = "pulumi-python:dynamic/vast:Instance"
+_RUN: Final = "pulumi-python:dynamic/kohya:TrainingRun"
 
 _COLOURS = re.compile(r"<\{%[^%]*%\}>")
 _NOISE = ("update failed", "using pulumi-resource-")
@@ -29,17 +30,26 @@ def outputs(root: Path, stack: str, needed: str = "login") -> dict[str, Any]:
     Raises:
         FraguaError: there is no such stack, or it is not up, or it has no output `needed`.
     """
-    try:
-        found = known(auto.select_stack(stack, work_dir=str(root)))
-    except auto.CommandError as error:
-        raise FraguaError(reason(error)) from None
+    found = known(selected(root, stack))
     if needed not in found:
         raise FraguaError(f"stack {stack} has no {needed}: does it train, and did its `pulumi up` succeed?")
     return found
 
 
+def selected(root: Path, stack: str) -> auto.Stack:
+    """Return the stack of that name.
+
+    Raises:
+        FraguaError: there is none.
+    """
+    try:
+        return auto.select_stack(stack, work_dir=str(root))
+    except auto.CommandError as error:
+        raise FraguaError(reason(error)) from None
+
+
 def known(stack: auto.Stack) -> dict[str, Any]:
-    """Return the outputs of `stack` and, as `login`, how to reach its machine.
+    """Return the outputs of `stack`; as `login`, how to reach its machine; and as `launch`, its training.
 
     The login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
     secrets too, to debug logs.
@@ -53,7 +63,12 @@ def known(stack: auto.Stack) -> dict[str, Any]:
         raise FraguaError(f"stack {stack.name} is not up: run `pulumi up -s {stack.name}` first")
     login = {name: state[_MACHINE][name] for name in ("host", "port", "host_key")}
     login["private_key"] = json.loads(state[_KEY]["private_key"]["plaintext"])
-    return {"login": login, **{name: output.value for name, output in stack.outputs().items()}}
+    launch = state.get(_RUN, {}).get("launch")
+    return {
+        "login": login,
+        "launch": launch,
+        **{name: output.value for name, output in stack.outputs().items()},
+    }
 
 
 def lay_out(root: Path, folder: Path) -> None:

@@ -1,72 +1,104 @@
-"""Following a training to its end from this computer, and bringing its checkpoints home."""
+"""Following a run to its end from here: its saves come home, and a machine that is lost is replaced."""
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from pulumi import automation as auto
+
 from cli.console import Voice, bar
-from cli.project import outputs
-from components.errors import Unreachable
+from cli.project import known, listener, reason, selected
+from components.errors import FraguaError, TrainingFailed, Unreachable
+from components.kohya.launch import Launch
+from components.kohya.ledger import closed
+from components.kohya.run import Run
 from components.kohya.training import Follower, prove
 from components.remote.shell import PATIENCE, Login, connect
-from components.remote.transfer import fetch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from components.remote.job import JobStatus
     from components.remote.shell import Shell
 
 _POLL: Final = 1.0
 _RECONNECT: Final = 5.0
 _GIVE_UP: Final = 600.0
+_FIRST_STEP: Final = 3600.0
+_MOST_MACHINES: Final = 20
 
 
 def run(root: Path, stack: str) -> None:
     """Follow the training of `stack`, and bring its checkpoints to `output/RUN/`."""
-    watch(outputs(root, stack, "run"), root / "output", Voice())
+    watch(selected(root, stack), root, Voice())
 
 
-def watch(stack: dict[str, Any], output: Path, voice: Voice) -> list[Path]:
-    """Follow the training that `stack` (its outputs) describes; return the checkpoints brought home.
+def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
+    """Follow the run of `stack` to its end; return the checkpoints brought home.
 
-    A broken connection is opened again for up to ten minutes.
+    A broken connection is opened again. Where the machine is lost, `pulumi up --refresh` rents another one on
+    the same conditions, and the run goes on after the last epoch whose state is at home.
 
     Raises:
         TrainingFailed: it ended without its checkpoint.
-        Unreachable: the machine could not be reached for ten minutes.
+        FraguaError: the stack has no training, or machines were lost too often.
+        Unreachable: the machine could not be reached for ten minutes, though Vast.ai says that it runs.
     """
-    login = Login.of(stack["login"])
-    follower = Follower()
-    home = output / stack["run"]
-    fetched: dict[str, Path] = {}
-    lost_since: float | None = None
-    while True:
+    home: list[Path] = []
+    for _ in range(_MOST_MACHINES):
+        found = known(stack)
+        if not found["launch"]:
+            raise FraguaError(f"stack {stack.name} has no training: does its `pulumi up` succeed?")
         try:
-            with connect(login, PATIENCE) as shell:
-                job = _follow(shell, follower, home, fetched, voice)
-                voice.still()
-                prove(shell, follower, job, stack["checkpoint"])
-                _bring(shell, [*follower.progress.checkpoints, stack["checkpoint"]], home, fetched, voice)
-                return list(fetched.values())
+            _follow(found, root, voice, home)
         except Unreachable as error:
-            lost_since = lost_since or time.monotonic()
-            if time.monotonic() - lost_since > _GIVE_UP:
-                raise
-            voice.line(f"{error}; trying again")
-            time.sleep(_RECONNECT)
+            voice.still()
+            voice.line(f"{error}; asking Vast.ai what became of the machine")
+            _replace(stack, found["instance"], voice)
+        else:
+            return home
+    raise FraguaError(f"{_MOST_MACHINES} machines were lost in this run; look at its job's bid and countries")
 
 
-def _follow(
-    shell: Shell, follower: Follower, home: Path, fetched: dict[str, Path], voice: Voice
-) -> JobStatus:
+def _follow(found: dict[str, Any], root: Path, voice: Voice, home: list[Path]) -> None:
+    """Follow the run on its present machine to the end.
+
+    Raises:
+        Unreachable: the machine is not reached any more.
+    """
+    launch = Launch.model_validate_json(found["launch"])
+    with connect(Login.of(found["login"]), PATIENCE) as shell:
+        run = Run(launch, root / found["checkpoints"], shell)
+        follower = Follower(run.job)
+        while True:
+            job = _follow_part(shell, run, follower, voice, home)
+            if job.state != "lost":
+                break
+            voice.line("the machine was restarted: going on with the training")
+            follower = run.go_on(shell, int(found["instance"]), _FIRST_STEP)
+        last = f"{launch.folder}/{run.ledger.parts[-1].folder}/{run.ledger.name}.safetensors"
+        try:
+            prove(shell, follower, job, last)
+        except TrainingFailed:
+            run.keep(closed(run.ledger, "failed"), shell)
+            raise
+        run.keep(closed(run.ledger, "done"), shell)
+
+
+def _follow_part(shell: Shell, run: Run, follower: Follower, voice: Voice, home: list[Path]) -> JobStatus:
+    def tell(name: str, done: int, total: int, rate: float) -> None:
+        voice.moving(
+            f"{name} {bar(done, total)} {done / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
+        )
+
     while True:
         job = follower.look(shell)
+        for path in run.carry(shell, follower, tell):
+            voice.still()
+            home.append(path)
+            voice.line(f"brought home {path} ({path.stat().st_size / 1e6:.1f} MB), sha256 checked")
         progress = follower.progress
-        # a checkpoint is whole once sd-scripts goes on to something else
-        whole = progress.checkpoints[:-1] if job.state == "running" else ()
-        _bring(shell, whole, home, fetched, voice)
         voice.moving(f"training {bar(progress.step, progress.total)} {progress}")
         if job.state != "running":
             voice.still()
@@ -75,25 +107,33 @@ def _follow(
         time.sleep(_POLL)
 
 
-def _bring(
-    shell: Shell,
-    paths: tuple[str, ...] | list[str],
-    home: Path,
-    fetched: dict[str, Path],
-    voice: Voice,
-) -> None:
-    for path in paths:
-        if path in fetched:
-            continue
-        target = home / PurePosixPath(path).name
+def _replace(stack: auto.Stack, instance: int, voice: Voice) -> None:
+    """Bring the stack up until it has a machine that trains: the same one again, or another.
 
-        def tell(done: int, total: int, rate: float, name: str = target.name) -> None:
-            voice.moving(
-                f"{name} {bar(done, total)} {done / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
+    Raises:
+        Unreachable: Vast.ai says for ten minutes that the machine runs, but it is not reached.
+    """
+    deadline = time.monotonic() + _GIVE_UP
+    while True:
+        try:
+            stack.up(refresh=True, on_event=listener(voice.line))
+        except auto.CommandError as error:
+            voice.line(f"{reason(error)}; trying again")
+        else:
+            found = known(stack)
+            if found["instance"] != instance or _answers(found):
+                return
+        if time.monotonic() > deadline:
+            raise Unreachable(
+                f"instance {instance} cannot be reached; `pulumi up --replace` rents another, "
+                "`pulumi destroy` ends the billing"
             )
+        time.sleep(_RECONNECT)
 
-        digest = fetch(shell, path, target, tell)
-        voice.still()
-        fetched[path] = target
-        size = target.stat().st_size / 1e6
-        voice.line(f"brought home {os.path.relpath(target)} ({size:.1f} MB), sha256 {digest[:16]}… checked")
+
+def _answers(found: dict[str, Any]) -> bool:
+    try:
+        with connect(Login.of(found["login"]), PATIENCE):
+            return True
+    except Unreachable:
+        return False

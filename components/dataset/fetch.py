@@ -19,7 +19,7 @@ from components.remote.job import WORKSPACE, Job
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from components.dataset.source import Archive, Git, Rclone, Source
+    from components.spec.source import Archive, Git, Rclone, Source
 
 NAME: Final = "dataset"
 ENVIRONMENT: Final = ".fragua/secrets/dataset"

@@ -100,7 +100,7 @@ def _parts(folder: Path) -> list[tuple[Path, bool]]:
     """Return where images to train on are, and where regularisation images (True) are if there are any."""
     named = {entry.name: entry for entry in _folders(folder)}
     training = folder
-    if not holds_images(folder) and all(_repeats(name) is None for name in named):
+    if not holds_images(folder) and all(numbered(name) is None for name in named):
         training = next((named[name] for name in _TRAINING if name in named), folder)
     regularisation = [(named[name], True) for name in _REGULARISATION if name in named]
     return [(training, False), *regularisation[:1]]
@@ -109,28 +109,28 @@ def _parts(folder: Path) -> list[tuple[Path, bool]]:
 def _subsets(folder: Path, apart: list[Path]) -> tuple[list[Subset], list[Problem]]:
     """Return the numbered folders in `folder`, or `folder` itself; folders `apart` are not its own."""
     folders = [entry for entry in _folders(folder) if entry not in apart]
-    numbered = {entry: repeats for entry in folders if (repeats := _repeats(entry.name)) is not None}
+    counted = {entry: repeats for entry in folders if (repeats := numbered(entry.name)) is not None}
     others = [folder / name for name in subfolders_with_images(folder)]
     unnumbered = [
         Problem(UNNUMBERED_FOLDER, entry, f"holds images, but {_prefix(entry)!r} is no number of repeats")
         for entry in others
-        if entry in folders and entry not in numbered
+        if entry in folders and entry not in counted
     ]
-    if not numbered:
+    if not counted:
         flat = holds_images(folder) or not unnumbered
         return ([Subset(folder)], []) if flat else ([], unnumbered)
     beside = []
     if holds_images(folder):
-        names = listed([entry.name for entry in numbered])
+        names = listed([entry.name for entry in counted])
         beside = [Problem(IMAGES_BESIDE_FOLDERS, folder, f"holds images beside the numbered folders {names}")]
     no_repeats = [
         Problem(NO_REPEATS, entry, f"asks for {repeats} repeats")
-        for entry, repeats in numbered.items()
+        for entry, repeats in counted.items()
         if repeats < 1
     ]
     subsets = [
         Subset(entry, repeats, entry.name.partition("_")[2])
-        for entry, repeats in numbered.items()
+        for entry, repeats in counted.items()
         if repeats >= 1
     ]
     return subsets, [*beside, *unnumbered, *no_repeats]
@@ -140,7 +140,7 @@ def _prefix(folder: Path) -> str:
     return folder.name.partition("_")[0]
 
 
-def _repeats(name: str) -> int | None:
+def numbered(name: str) -> int | None:
     """Return the number before the first underscore, read as sd-scripts does."""
     try:
         return int(name.partition("_")[0])

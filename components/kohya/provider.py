@@ -19,17 +19,17 @@ class TrainingRunProvider(ResourceProvider):
         return DiffResult(changes=bool(replaces) or moved, replaces=replaces, delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Wait for the preparations, start the training and wait for its first step."""
-        from components.kohya.training import begin  # noqa: PLC0415 - a preview needs no SSH
+        """Wait for the preparations, start the run or go on with it, and wait for its first step."""
+        from components.kohya.run import begin  # noqa: PLC0415 - a preview needs no SSH
 
-        return CreateResult(props["run"], {**props, "steps": begin(props).total})
+        return CreateResult(props["run"], {**props, "steps": begin(props)})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Take over a new address; the training itself is the same."""
-        return UpdateResult({**olds, **news})
+        return UpdateResult({**news, "steps": olds["steps"]})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Stop the training where the machine can be reached; where not, nothing is left to stop."""
-        from components.kohya.training import end  # noqa: PLC0415 - a preview needs no SSH
+        from components.kohya.run import end  # noqa: PLC0415 - a preview needs no SSH
 
         end(props)

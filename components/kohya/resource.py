@@ -10,12 +10,16 @@ from pulumi.dynamic import Resource
 from components.kohya.provider import TrainingRunProvider
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from components.kohya.plan import Plan
     from components.remote.resource import Reach
 
 
 class TrainingRun(Resource, module="kohya", name="TrainingRun"):
     """A training that goes on detached once its first step was seen.
+
+    Where an earlier machine was lost, it goes on after the last epoch whose state is at home.
 
     Outputs: `run`, its name; `steps`, how many it will take.
     """
@@ -24,15 +28,32 @@ class TrainingRun(Resource, module="kohya", name="TrainingRun"):
     steps: pulumi.Output[int]
 
     def __init__(
-        self, name: str, reach: Reach, plan: Plan, limit: float, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        reach: Reach,
+        plan: Plan,
+        *,
+        home: Path,
+        limit: float,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare that `plan` is trained; `limit` is in seconds, for each wait before its first step."""
+        """Declare that `plan` is trained.
+
+        Args:
+            name: of the resource.
+            reach: the machine.
+            plan: what to do there.
+            home: where the run's ledger, checkpoints and states are on this computer.
+            limit: seconds for each wait before the first step.
+            opts: of the resource.
+        """
         props = {
             "machine": reach.machine_id,
             "login": reach.login(),
-            "run": plan.run,
+            "run": plan.launch.run,
             "preparations": {job.name: job.script for job in plan.preparations},
-            "script": plan.training.script,
+            "launch": plan.launch.model_dump_json(),
+            "home": str(home),
             "limit": limit,
             "steps": None,
         }

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from components.errors import RemoteError, TrainingFailed, Unreachable
+from components.errors import TrainingFailed, Unreachable
 from components.kohya.diagnosis import explained
 from components.kohya.progress import Progress
 from components.remote.job import (
@@ -24,36 +23,21 @@ from components.remote.job import (
     status_script,
     stop_script,
 )
-from components.remote.shell import PATIENCE, Login, connect
-from components.say import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from components.remote.shell import Shell
 
-JOB: Final = "training"
 _POLL: Final = 1.0
-_TAIL_BYTES: Final = 65536
+_TAIL_BYTES: Final = 16384
 _STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
 _PIECE: Final = 262144
 
 
-def begin(props: dict[str, Any]) -> Progress:
-    """Wait for the preparations, start the training of a resource and wait for its first step."""
-    with connect(Login.of(props["login"]), PATIENCE) as shell:
-        jobs = [Job(name, script) for name, script in props["preparations"].items()]
-        prepare(shell, jobs, props["limit"], say)
-        start(shell, props["script"])
-        progress = first_step(shell, props["limit"], say).progress
-    say(f"training {props['run']}: {progress}")
-    return progress
-
-
-def end(props: dict[str, Any]) -> None:
-    """Stop the training of a resource where its machine can be reached; where not, nothing is left."""
-    with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
-        stop(shell)
+def name_of(run: str, index: int | str) -> str:
+    """Return the name of the job on the machine that trains part `index` of `run`; `*` for all parts."""
+    return f"train-{run}-{index}"
 
 
 def prepare(shell: Shell, jobs: list[Job], limit: float, say: Callable[[str], None]) -> None:
@@ -72,8 +56,8 @@ def prepare(shell: Shell, jobs: list[Job], limit: float, say: Callable[[str], No
         for name, state in states.items():
             if state.state in ("failed", "lost"):
                 raise TrainingFailed(
-                    f"{name} {state.state} on the machine (exit code {state.exit_code}). {_STILL_BILLS}"
-                    f"\n{explained(_tail(shell, state), state.exit_code)}"
+                    f"{name} {state.state} on the machine (exit code {state.exit_code}). {_STILL_BILLS}\n"
+                    f"{explained(tail(shell, state), state.exit_code)}"
                 )
         left = [state for state in states.values() if state.state != "done"]
         if not left:
@@ -89,21 +73,22 @@ def prepare(shell: Shell, jobs: list[Job], limit: float, say: Callable[[str], No
         time.sleep(_POLL)
 
 
-def start(shell: Shell, script: str) -> None:
+def start(shell: Shell, name: str, script: str) -> None:
     """Start training, unless the same training runs or is done."""
-    shell.run("starting the training", start_script(Job(JOB, script)))
+    shell.run("starting the training", start_script(Job(name, script)))
 
 
-def stop(shell: Shell) -> None:
+def stop(shell: Shell, name: str) -> None:
     """End the training with all its processes."""
-    shell.run("stopping the training", stop_script(JOB))
+    shell.run("stopping the training", stop_script(name))
 
 
 class Follower:
     """Reads a training's log as it grows; can begin at any time, and again after a broken connection."""
 
-    def __init__(self) -> None:
-        """Begin at the start of the log."""
+    def __init__(self, name: str) -> None:
+        """Begin at the start of the log of the job called `name`."""
+        self.name = name
         self.progress = Progress()
         self._offset = 0
         self._undecoded = b""
@@ -114,16 +99,16 @@ class Follower:
         Raises:
             TrainingFailed: the loss is nan or infinite; the training was stopped, since it cannot recover.
         """
-        job = _states(shell, [JOB])[JOB]
+        job = state(shell, self.name)
         while self._offset < job.log_bytes:
-            piece = shell.read("reading the training's log", log_script(JOB, self._offset, _PIECE))
+            piece = shell.read("reading the training's log", log_script(self.name, self._offset, _PIECE))
             if not piece:
                 break
             self._offset += len(piece)
             text, self._undecoded = _decoded(self._undecoded + piece)
             self.progress.read(text)
         if self.progress.diverged and job.state == "running":
-            stop(shell)
+            stop(shell, self.name)
             raise TrainingFailed(
                 f"the loss is {self.progress.loss} at step {self.progress.step}: stopped. Lower the learning "
                 "rate, or use precision bf16."
@@ -131,22 +116,23 @@ class Follower:
         return job
 
 
-def first_step(shell: Shell, limit: float, say: Callable[[str], None]) -> Follower:
+def first_step(shell: Shell, name: str, limit: float, say: Callable[[str], None]) -> Follower:
     """Wait until the first training step was seen and return the follower that saw it.
 
     Raises:
         TrainingFailed: the trainer ended before, or made nothing.
         Unreachable: no step after `limit` seconds.
     """
-    follower, deadline, told = Follower(), time.monotonic() + limit, ""
+    follower, deadline, told = Follower(name), time.monotonic() + limit, ""
     while True:
         job = follower.look(shell)
         if follower.progress.step:
             return follower
         if job.state != "running":
             raise TrainingFailed(
-                f"the training {job.state} before its first step (exit code {job.exit_code}). {_STILL_BILLS}"
-                f"\n{explained(_tail(shell, job), job.exit_code)}"
+                f"the training {job.state} before its first step (exit code {job.exit_code}). "
+                f"{_STILL_BILLS}\n"
+                f"{explained(tail(shell, job), job.exit_code)}"
             )
         if time.monotonic() > deadline:
             raise Unreachable(f"no training step after {limit / 60:g} minutes; the log ends: {job.tail}")
@@ -169,16 +155,22 @@ def prove(shell: Shell, follower: Follower, job: JobStatus, checkpoint: str) -> 
     if job.state == "done" and follower.progress.finished and exists.strip() == "yes":
         return
     why = f"exit code {job.exit_code}" if job.state == "failed" else f"it {job.state}, but made no checkpoint"
-    raise TrainingFailed(f"the training failed: {why}.\n{explained(_tail(shell, job), job.exit_code)}")
+    raise TrainingFailed(f"the training failed: {why}.\n{explained(tail(shell, job), job.exit_code)}")
+
+
+def state(shell: Shell, name: str) -> JobStatus:
+    """Return the state of the job called `name`."""
+    return _states(shell, [name])[name]
+
+
+def tail(shell: Shell, job: JobStatus) -> str:
+    """Return the end of a job's log."""
+    offset = max(0, job.log_bytes - _TAIL_BYTES)
+    return shell.read("reading a log", log_script(job.name, offset)).decode("utf-8", errors="replace").strip()
 
 
 def _states(shell: Shell, names: list[str]) -> dict[str, JobStatus]:
     return parse_status(shell.run("asking after jobs", status_script(names)))
-
-
-def _tail(shell: Shell, job: JobStatus) -> str:
-    offset = max(0, job.log_bytes - _TAIL_BYTES)
-    return shell.read("reading a log", log_script(job.name, offset)).decode("utf-8", errors="replace").strip()
 
 
 def _decoded(data: bytes) -> tuple[str, bytes]:

@@ -92,12 +92,14 @@ echo '{{"job": "{job.name}", "digest": "{job.digest}"}}'
 
 
 def stop_script(name: str) -> str:
-    """Return a script that ends the job called `name` with all its processes."""
-    return f"""cd "{WORKSPACE}/.fragua/jobs/{name}" 2>/dev/null || exit 0
-exec 9>>lock
-flock -n 9 && exit 0
-kill -TERM -- "-$(cat group)" 2>/dev/null || exit 0
-flock -w {_SETTLE_SECONDS} 9 || kill -KILL -- "-$(cat group)"
+    """Return a script that ends the job called `name`, or those that match it as a pattern, wholly."""
+    return f"""for dir in "{WORKSPACE}"/.fragua/jobs/{name}; do
+  cd "$dir" 2>/dev/null || continue
+  exec 9>>lock
+  flock -n 9 && continue
+  kill -TERM -- "-$(cat group)" 2>/dev/null || continue
+  flock -w {_SETTLE_SECONDS} 9 || kill -KILL -- "-$(cat group)"
+done
 """
 
 

@@ -1,4 +1,4 @@
-"""The Pulumi dynamic provider of a folder on a machine. Its module path is part of every stack's state."""
+"""The Pulumi dynamic providers of what is sent to a machine. Their module path is in every stack's state."""
 
 from __future__ import annotations
 
@@ -28,3 +28,20 @@ class FolderProvider(ResourceProvider):
         from components.remote.upload import upload  # noqa: PLC0415 - a preview needs no SSH
 
         return UpdateResult(upload(news))
+
+
+class FileProvider(ResourceProvider):
+    """Keeps a file on a machine equal to one on this computer; its path there tells its content."""
+
+    serialize_as_secret_always = False  # only a class name is serialized
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Send to another machine, or other content."""
+        replaces = [name for name in ("machine", "path") if olds[name] != news[name]]
+        return DiffResult(changes=bool(replaces), replaces=replaces)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Send the file."""
+        from components.remote.upload import upload_file  # noqa: PLC0415 - a preview needs no SSH
+
+        return CreateResult(f"{int(props['machine'])}/{props['path']}", upload_file(props))

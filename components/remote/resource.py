@@ -10,7 +10,7 @@ from pulumi.dynamic import Resource
 from pulumi_command import remote
 
 from components.remote.job import start_script
-from components.remote.provider import FolderProvider
+from components.remote.provider import FileProvider, FolderProvider
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,8 +81,24 @@ class Folder(Resource, module="remote", name="Folder"):
         super().__init__(FolderProvider(), name, props, reach.options(opts))
 
 
-def step(reach: Reach, job: Job, opts: pulumi.ResourceOptions | None = None) -> remote.Command:
-    """Declare that `job` is started on the machine.
+class File(Resource, module="remote", name="File"):
+    """A file on the machine, equal to one on this computer."""
+
+    def __init__(
+        self, name: str, reach: Reach, source: Path, *, path: str, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare that `path` (relative to the workspace, different for other content) holds `source`."""
+        props = {
+            "machine": reach.machine_id,
+            "login": reach.login(),
+            "source": str(source.expanduser()),
+            "path": path,
+        }
+        super().__init__(FileProvider(), name, props, reach.options(opts))
+
+
+def step(reach: Reach, job: Job, *, before: pulumi.Input[str] | None = None) -> remote.Command:
+    """Declare that `job` is started on the machine, after the script `before`, which may hold secrets.
 
     The command returns at once with one short line; the job goes on detached, with its own log. The script
     goes by standard input, so that an error does not print it.
@@ -99,9 +115,9 @@ def step(reach: Reach, job: Job, opts: pulumi.ResourceOptions | None = None) -> 
         job.name,
         connection=connection,
         create="bash -s",
-        stdin=start_script(job),
+        stdin=pulumi.Output.concat(before, start_script(job)) if before else start_script(job),
         triggers=[reach.machine_id, job.digest],
         logging=remote.Logging.NONE,
         add_previous_output_in_env=False,  # an sshd refuses the variable, and Pulumi warns of it
-        opts=reach.options(opts),
+        opts=reach.options(None),
     )

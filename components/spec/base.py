@@ -44,5 +44,8 @@ def _gigabytes(value: object) -> object:
 Gigabytes = Annotated[float, Field(gt=0), BeforeValidator(_gigabytes)]
 """Decimal GB; a number that can only be MiB is refused."""
 
+Positive = Annotated[int, Field(ge=1)]
+"""A whole number from 1."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A file's SHA-256 in lower-case hex."""

@@ -5,7 +5,7 @@ Every problem is one line that names file, line and field, and the nearest right
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
@@ -38,12 +38,22 @@ _WORDS: Final = {
 
 
 def load(path: Path, override: Mapping[str, Any] | None = None, override_from: str = "override") -> Job:
+    """Return the job that `placed` returns, without its places."""
+    return placed(path, override, override_from)[0]
+
+
+def placed(
+    path: Path, override: Mapping[str, Any] | None = None, override_from: str = "override"
+) -> tuple[Job, Callable[[str], str]]:
     """Read the job file at `path`, lay `override` over it and validate the result.
 
     Args:
         path: the job file.
         override: single values of the stack, nested as in the job file.
         override_from: what to call the override in messages, such as `Pulumi.train.yaml: override`.
+
+    Returns:
+        The job, and a function that tells where a field of it stands, such as `configs/my.yaml:12: `.
 
     Raises:
         SpecError: with one line for each problem.
@@ -58,11 +68,11 @@ def load(path: Path, override: Mapping[str, Any] | None = None, override_from: s
         place = places.get(("kind",), places[()])
         raise SpecError(f"{place}: kind: must be one of {', '.join(KINDS)}; found {kind!r}")
     try:
-        return KINDS[kind].model_validate(value)
+        return KINDS[kind].model_validate(value), lambda field: f"{_place(tuple(field.split('.')), places)}: "
     except ValidationError as error:
         # a list with one wrong item is also reported as too short
         problems = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
-        lines = [_describe(problem, value, places, path) for problem in problems]
+        lines = [_describe(problem, value, places) for problem in problems]
         raise SpecError("\n".join(lines)) from None
 
 
@@ -129,9 +139,9 @@ def _merged(old: Any, new: Any, at: _Path, places: _Places, source: str) -> Any:
     return new
 
 
-def _describe(problem: Any, value: dict[str, Any], places: _Places, path: Path) -> str:
+def _describe(problem: Any, value: dict[str, Any], places: _Places) -> str:
     at: _Path = tuple(problem["loc"])
-    place = next((places[at[:end]] for end in range(len(at), -1, -1) if at[:end] in places), str(path))
+    place = _place(at, places)
     found = problem["input"]
     message = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     if problem["type"] == "extra_forbidden":
@@ -139,6 +149,11 @@ def _describe(problem: Any, value: dict[str, Any], places: _Places, path: Path) 
     elif problem["type"] != "value_error" and isinstance(found, str | int | float):
         message += f"; found {found!r}"
     return f"{place}: {_dotted(at)}: {message}" if at else f"{place}: {message}"
+
+
+def _place(at: _Path, places: _Places) -> str:
+    """Return where the innermost part of `at` stands that is written anywhere."""
+    return next(places[at[:end]] for end in range(len(at), -1, -1) if at[:end] in places)
 
 
 def _unknown_key(at: _Path, model: type[BaseModel]) -> str:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pulumi
 
-from components.spec.load import load
+from components.spec.load import placed
 from components.spec.train import TrainJob
-from components.stacks import infer, train
 
 
 def build(config: pulumi.Config) -> dict[str, Any]:
@@ -21,5 +20,11 @@ def build(config: pulumi.Config) -> dict[str, Any]:
         SpecError: the job cannot be right; nothing was declared.
     """
     override_from = f"Pulumi.{pulumi.get_stack()}.yaml: override"
-    job = load(Path(config.require("job")), config.get_object("override"), override_from)
-    return train.build(job) if isinstance(job, TrainJob) else infer.build(job)
+    job, place = placed(Path(config.require("job")), config.get_object("override"), override_from)
+    if isinstance(job, TrainJob):
+        from components.stacks import train  # noqa: PLC0415 - only the stack that is asked for is loaded
+
+        return train.build(job, place)
+    from components.stacks import infer  # noqa: PLC0415 - likewise
+
+    return infer.build(job)

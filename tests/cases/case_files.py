@@ -5,13 +5,19 @@ The job is written by hand and stays as it is; the plan below it is written by `
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from components.kohya.plan import arguments, base_model, dataset_toml, plan
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from unit_models import found
+
+from components.kohya.derive import derive
+from components.kohya.ledger import Point
+from components.kohya.plan import plan
 from components.spec.load import load
 from components.spec.train import TrainJob
 
@@ -49,16 +55,19 @@ def _job(written: dict[str, Any]) -> TrainJob:
 
 
 def _plan(job: TrainJob) -> dict[str, Any]:
-    steps = plan(job, DATASET_DIGEST)
-    model, download = base_model(job.base_model)
+    settings = derive(job, found(job, 40))
+    steps = plan(job, settings, DATASET_DIGEST)
+    launch = steps.launch
     return {
-        "run": steps.run,
+        "run": launch.run,
         "preparations": [each.name for each in steps.preparations],
-        "base_model": download or model,
-        "dataset": dataset_toml(job),
-        "command": _by_option(arguments(job, model, f"runs/{steps.run}")),
-        "checkpoint": steps.checkpoint,
-        "logs": steps.logs,
+        "base_model": steps.base_model.path,
+        "derived": list(settings.notes),
+        "steps": settings.steps,
+        "dataset": launch.variants[0].dataset,
+        "prompts": launch.prompts,
+        "command": _by_option(launch.command(1, Point(0), launch.variants[0]) or []),
+        "if the VRAM is not enough": [variant.why for variant in launch.variants[1:]],
     }
 
 

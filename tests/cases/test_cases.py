@@ -21,7 +21,8 @@ def test_rewriting_keeps_the_job_as_it_was_written(tmp_path: Path) -> None:
     for name in ("case_files.py", "rewrite.py", "lora.yaml"):
         (tmp_path / "tests" / "cases").mkdir(parents=True, exist_ok=True)
         (tmp_path / "tests" / "cases" / name).write_text((source / name).read_text())
-    (tmp_path / "components").symlink_to(source.parents[1] / "components")
+    for name in ("components", "tests/unit"):
+        (tmp_path / name).symlink_to(source.parents[1] / name)
     case = tmp_path / "tests" / "cases" / "lora.yaml"
     right = case.read_text()
     case.write_text(right.partition("\nplan:\n")[0])

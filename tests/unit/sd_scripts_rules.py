@@ -90,7 +90,8 @@ def broken_rules(args: Namespace, dataset: dict[str, Any], *, lora: bool) -> lis
         "captions are weighted, but cached": not lora and cached and args.weighted_captions,
         "images change, but their latents are cached": args.cache_latents
         and any(subset.get("color_aug") or subset.get("random_crop") for subset in subsets),
-        "fused backward pass": args.fused_backward_pass,
+        "fused backward pass": args.fused_backward_pass
+        and (lora or args.optimizer_type != "Adafactor" or int(args.gradient_accumulation_steps) != 1),
         "bucket steps": dataset["enable_bucket"] and (step % 32 != 0 or least < step),
         "resolution outside the buckets": dataset["enable_bucket"] and not least <= resolution <= most,
         "a constant rate with warmup": args.lr_scheduler in (None, "constant") and _warms_up(args),

@@ -9,17 +9,25 @@ from typing import Any
 import pytest
 from hypothesis import given
 from sd_scripts_rules import broken_rules, launcher, misfits, parser
-from unit_models import node, train_job, train_jobs
+from unit_models import node, roomy, settings_of, train_job, train_jobs
 
-from components.kohya.plan import arguments, dataset_toml
+from components.kohya.launch import Launch
+from components.kohya.ledger import Point
+from components.kohya.plan import plan
 from components.spec.train import TrainJob
 
 PARSERS = {script: parser(script) for script in ("sdxl_train.py", "sdxl_train_network.py")}
 
 
+def launch_of(job: TrainJob) -> Launch:
+    job = roomy(job)
+    return plan(job, settings_of(job), "d1").launch
+
+
 def split(job: TrainJob) -> tuple[list[str], str, list[str]]:
     """Return the launcher's arguments, the script, and the script's arguments."""
-    words = arguments(job, "models/base.safetensors", "runs/x")
+    launch = launch_of(job)
+    words = launch.command(1, Point(0), launch.variants[0]) or []
     assert words[:2] == ["venv/bin/accelerate", "launch"]
     place = next(index for index, word in enumerate(words) if word.endswith(".py"))
     return words[2:place], words[place], words[place + 1 :]
@@ -31,7 +39,7 @@ def parsed(job: TrainJob) -> Namespace:
 
 
 def dataset(job: TrainJob) -> dict[str, Any]:
-    [found] = tomllib.loads(dataset_toml(job))["datasets"]
+    [found] = tomllib.loads(launch_of(job).variants[0].dataset)["datasets"]
     return found
 
 
@@ -46,8 +54,9 @@ def test_the_parser_of_the_right_script_takes_the_command(job: TrainJob) -> None
 @given(train_jobs())
 def test_the_launcher_takes_its_part_and_starts_one_process_for_each_gpu(job: TrainJob) -> None:
     launch = launcher().parse_args(split(job)[0])
+    processes = job.training.processes or job.node.gpu.count
 
-    assert (launch.num_processes, launch.multi_gpu) == (job.node.gpu.count, job.node.gpu.count > 1)
+    assert (launch.num_processes, launch.multi_gpu) == (processes, processes > 1)
     assert launch.mixed_precision == parsed(job).mixed_precision == job.training.precision
 
 
@@ -65,47 +74,37 @@ def test_the_dataset_file_has_only_keys_and_types_that_sd_scripts_takes(job: Tra
 
 
 @given(train_jobs())
-def test_the_dataset_file_says_what_the_job_says(job: TrainJob) -> None:
-    expected: dict[str, Any] = {
-        "resolution": job.training.resolution,
-        "batch_size": job.training.batch_size,
-        "enable_bucket": job.buckets.enabled,
-        "subsets": [
-            {
-                "image_dir": "dataset",
-                "num_repeats": job.dataset.repeats,
-                **job.dataset.model_dump(
-                    exclude={"path", "repeats"}
-                    | ({"class_tokens"} if not job.dataset.class_tokens else set())
-                ),
-            }
-        ],
-    }
-    if job.buckets.enabled:
-        sizes = job.buckets
-        expected |= {
-            "min_bucket_reso": sizes.min,
-            "max_bucket_reso": sizes.max,
-            "bucket_reso_steps": sizes.step,
-        }
+def test_what_the_job_says_is_what_sd_scripts_is_told(job: TrainJob) -> None:
+    args, training, told = parsed(job), job.training, dataset(job)
+    [subset] = told["subsets"]
 
-    assert dataset(job) == expected
-
-
-@given(train_jobs())
-def test_the_options_say_what_the_job_says(job: TrainJob) -> None:
-    args, training = parsed(job), job.training
-
-    assert args.learning_rate == training.learning_rate
-    assert args.max_train_epochs == training.epochs
+    assert training.learning_rate in (None, args.learning_rate)
+    assert training.epochs in (None, args.max_train_epochs)
+    assert training.batch_size in (None, told["batch_size"])
+    assert training.optimizer in (None, args.optimizer_type)
+    assert training.gradient_checkpointing in (None, args.gradient_checkpointing)
     assert args.lr_warmup_steps == (training.warmup_steps or None)
-    assert args.gradient_checkpointing == training.gradient_checkpointing
     assert args.gradient_accumulation_steps == training.gradient_accumulation
     assert args.save_every_n_epochs == training.save_every_epochs
     assert args.seed == training.seed
     if job.lora:
         assert (args.network_dim, args.network_alpha) == (job.lora.dim, job.lora.alpha)
         assert args.network_train_unet_only == (not job.lora.text_encoders)
+    assert told["resolution"] == training.resolution
+    assert told["enable_bucket"] == job.buckets.enabled
+    if job.buckets.enabled:
+        sizes = (told["min_bucket_reso"], told["max_bucket_reso"], told["bucket_reso_steps"])
+        assert sizes == (job.buckets.min, job.buckets.max, job.buckets.step)
+    assert job.dataset.repeats in (None, subset["num_repeats"])
+    assert subset["image_dir"] == "dataset"
+    assert subset.get("class_tokens", "") == job.dataset.class_tokens
+    assert subset.get("caption_dropout_rate", 0) == job.dataset.caption_dropout
+    assert subset["shuffle_caption"] == job.dataset.shuffle_caption
+
+
+@given(train_jobs())
+def test_samples_are_drawn_where_there_are_prompts(job: TrainJob) -> None:
+    assert bool(parsed(job).sample_prompts) == bool(launch_of(job).prompts) == bool(job.samples)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import tomllib
@@ -11,16 +10,20 @@ from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
-from unit_models import node, train_job, train_jobs
+from unit_models import node, roomy, settings_of, train_job, train_jobs
 
-from components.kohya.plan import SD_SCRIPTS_COMMIT, arguments, base_model, dataset_toml, plan
-from components.spec.train import BaseModelSource, TrainJob
+from components.kohya.launch import Launch
+from components.kohya.ledger import Point
+from components.kohya.plan import plan
+from components.spec.train import TrainJob
 
-URL = BaseModelSource(url="https://example.org/a/sd_xl.safetensors?x=1")
+
+def launch_of(job: TrainJob, digest: str = "d1") -> Launch:
+    return plan(job, settings_of(job), digest).launch
 
 
 def run_of(digest: str = "d1", **changed: Any) -> str:
-    return plan(train_job(**changed), digest).run
+    return launch_of(train_job(**changed), digest).run
 
 
 def training(**changed: Any) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def test_what_determines_the_result_makes_another_run(other: dict[str, Any]) -> 
         {"node": node(max_price=9, image="other", gpu={"models": ["A100"]})},
         {"dataset": {"path": "/elsewhere/images"}},
         training(first_step="9m"),
-        training(batch_size=1, resolution=1024, optimizer="AdamW8bit"),
+        training(resolution=1024, optimizer="AdamW8bit"),
         {"lora": {"dim": 32}},
     ],
     ids=str,
@@ -65,54 +68,11 @@ def test_what_does_not_matter_to_the_result_keeps_the_run(other: dict[str, Any])
 
 @given(train_jobs())
 def test_a_run_begins_with_the_name_of_the_job_and_everything_of_it_lies_under_it(job: TrainJob) -> None:
-    steps = plan(job, "d1")
+    launch = launch_of(roomy(job))
 
-    assert steps.run.startswith(f"{job.name}-")
-    assert steps.checkpoint == f"runs/{steps.run}/output/{job.name}.safetensors"
-    assert steps.logs == f"runs/{steps.run}/logs"
-
-
-def test_a_model_that_is_on_the_machine_needs_no_download() -> None:
-    steps = plan(train_job(), "d1")
-
-    assert steps.base_model is None
-    assert [job.name for job in steps.preparations] == ["install"]
-    assert base_model(train_job().base_model) == ("/workspace/base.safetensors", "")
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        {"url": "https://other.example.org/a/sd_xl.safetensors?x=1"},
-        {"url": "https://example.org/a/sd_xl.safetensors?x=2"},
-        {"huggingface": "a/b", "file": "sd_xl.safetensors"},
-        {"url": "https://example.org/a/sd_xl.safetensors?x=1", "sha256": "0" * 64},
-    ],
-    ids=str,
-)
-def test_models_of_the_same_name_from_different_sources_are_different_files(source: dict[str, str]) -> None:
-    assert base_model(BaseModelSource.model_validate(source))[0] != base_model(URL)[0]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://example.org/a/sd_xl.safetensors",
-        "https://example.org/api/download/models/128078",
-        "https://example.org/",
-        "https://example.org/it's%20$HOME?a=b&c='d'",
-    ],
-)
-def test_a_downloaded_model_is_named_as_safetensors_in_one_folder(url: str) -> None:
-    path = Path(base_model(BaseModelSource(url=url))[0])
-
-    assert (path.parent, path.suffix) == (Path("models"), ".safetensors")
-
-
-def test_a_hugging_face_model_comes_from_its_repository() -> None:
-    _, script = base_model(BaseModelSource(huggingface="a/b", file="c/d.safetensors"))
-
-    assert "https://huggingface.co/a/b/resolve/main/c/d.safetensors" in script
+    assert launch.run.startswith(f"{job.name}-")
+    assert launch.logs == f"runs/{launch.run}/logs"
+    assert f"runs/{launch.run}/part-1" in (launch.command(1, Point(0), launch.variants[0]) or [])
 
 
 class Machine:
@@ -148,63 +108,14 @@ def test_the_training_script_hands_over_the_arguments_and_the_dataset_file(
 ) -> None:
     machine = Machine(tmp_path_factory.mktemp("machine") / "work space")
     machine.program("venv/bin/accelerate", 'printf "%s\\0" "$@" > arguments\n')
-    steps = plan(job, "d1")
+    (machine.workspace / ".fragua").mkdir()
+    (machine.workspace / "dataset").mkdir()
+    launch = launch_of(roomy(job))
+    [variant, *_] = launch.variants
 
-    assert machine.run(steps.training.script) == 0
+    assert machine.run(launch.part(1, Point(0), variant) or "") == 0
     words = (machine.workspace / "arguments").read_text().split("\0")[:-1]
-    config = machine.workspace / "runs" / steps.run / "dataset.toml"
-    assert words == arguments(job, base_model(job.base_model)[0], f"runs/{steps.run}")[1:]
-    assert tomllib.loads(config.read_text()) == tomllib.loads(dataset_toml(job))
-
-
-CURL = 'while [ "$1" != -o ]; do shift; done\nprintf model > "$2"\necho "$3" >> asked\n'
-RIGHT = hashlib.sha256(b"model").hexdigest()
-
-
-@pytest.mark.parametrize("sha256", [None, RIGHT])
-def test_a_model_is_downloaded_once(machine: Machine, sha256: str | None) -> None:
-    machine.program("bin/curl", CURL)
-    path, script = base_model(BaseModelSource(url="https://example.org/it's", sha256=sha256))
-
-    assert [machine.run(script), machine.run(script)] == [0, 0]
-    assert (machine.workspace / path).read_text() == "model"
-    assert (machine.workspace / "asked").read_text() == "https://example.org/it's\n"
-
-
-def test_a_model_with_another_hash_is_never_put_in_place(machine: Machine) -> None:
-    machine.program("bin/curl", CURL)
-    path, script = base_model(BaseModelSource(url="https://example.org/a", sha256="0" * 64))
-
-    assert machine.run(script) != 0
-    assert not (machine.workspace / path).exists()
-
-
-def test_a_broken_download_is_never_put_in_place(machine: Machine) -> None:
-    machine.program("bin/curl", CURL + "exit 18\n")
-    path, script = base_model(URL)
-
-    assert machine.run(script) == 18
-    assert not (machine.workspace / path).exists()
-
-
-def test_the_installation_pins_sd_scripts_and_can_be_run_again(machine: Machine) -> None:
-    note = 'printf "%s " "$(basename "$0")" "$@" >> done\necho >> done\n'
-    machine.program(
-        "bin/uv", f'{note}[ "$1" != venv ] || {{ mkdir -p "$2/bin"; cp "$0" "$2/bin/python"; }}\n'
-    )
-    machine.program("bin/git", f'{note}[ "$1" != clone ] || mkdir -p "$3/.git"\n')
-    script = plan(train_job(), "d1").install.script
-
-    assert [machine.run(script), machine.run(script)] == [0, 0]
-    done = (machine.workspace / "done").read_text().splitlines()
-    assert sum(line.startswith("git clone ") for line in done) == 1
-    assert sum(SD_SCRIPTS_COMMIT in line for line in done) == 2
-
-
-def test_an_installation_whose_torch_sees_no_gpu_fails(machine: Machine) -> None:
-    machine.program("bin/uv", "exit 0\n")
-    machine.program("bin/git", "exit 0\n")
-    machine.program("venv/bin/python", "exit 1\n")
-    (machine.workspace / "sd-scripts/.git").mkdir(parents=True)
-
-    assert machine.run(plan(train_job(), "d1").install.script) == 1
+    config = machine.workspace / launch.folder / "dataset.toml"
+    assert words == (launch.command(1, Point(0), variant) or [])[1:]
+    assert tomllib.loads(config.read_text()) == tomllib.loads(variant.dataset)
+    assert (machine.workspace / launch.folder / "prompts.txt").read_text() == launch.prompts

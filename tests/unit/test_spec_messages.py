@@ -79,7 +79,10 @@ OVERRIDES: list[tuple[Any, str]] = [
     ({"kind": "trian"}, "kind: must be one of train, infer; found 'trian'"),
     (
         {"zoo": "red"},
-        "zoo: unknown key; known here: kind, name, node, base_model, dataset, buckets, lora, training",
+        (
+            "zoo: unknown key; known here: kind, name, node, install, packages, base_model, dataset, "
+            "buckets, lora, training, samples, extra, consent"
+        ),
     ),
     ("red", "must be a mapping with the job file's keys; found 'red'"),
     ([1], "must be a mapping with the job file's keys; found [1]"),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
+from components.dataset import images
+from components.dataset.check import Report
+from components.dataset.declared import Declared
+from components.kohya.derive import Settings, derive
+from components.spec.dataset import Captions, Subset
 from components.spec.gpus import VRAM, known, names
 from components.spec.node import Node
 from components.spec.train import TrainJob
@@ -30,6 +36,31 @@ def train_job(**changed: Any) -> TrainJob:
         "training": {"epochs": 2, "learning_rate": 1e-4},
     }
     return TrainJob.model_validate({**values, **changed})
+
+
+def found(job: TrainJob, count: int = 20, size: tuple[int, int] = (1024, 1024)) -> Declared:
+    """Return the dataset of `job` as a folder of `count` images that nothing is wrong with."""
+    if job.dataset.path is None:
+        return Declared(job.dataset.subsets, free=False)
+    root = Path("images")
+    captions = {name: getattr(job.dataset, name) for name in Captions.model_fields}
+    repeats = job.dataset.repeats or 1
+    subset = Subset.model_construct(**captions, folder=".", repeats=repeats, regularisation=False)
+    read = images.Subset(
+        root, repeats, images=tuple(images.Image(root / f"{number}.png", *size) for number in range(count))
+    )
+    return Declared((subset,), job.dataset.repeats is None, Report((read,), ()), root)
+
+
+def settings_of(job: TrainJob, count: int = 20) -> Settings:
+    """Return what follows from `job` with 20 images."""
+    return derive(job, found(job, count))
+
+
+def roomy(job: TrainJob) -> TrainJob:
+    """Return `job` on GPUs that any training fits in."""
+    gpu = job.node.gpu.model_copy(update={"models": ("B200",), "vram": None})
+    return job.model_copy(update={"node": job.node.model_copy(update={"gpu": gpu})})
 
 
 def offer(**changed: Any) -> Offer:
@@ -135,6 +166,16 @@ BASE_MODELS = st.one_of(
 )
 
 
+PROMPTS = _mapping(
+    {"prompt": st.from_regex("[a-z][a-z ,'$]{0,40}", fullmatch=True)},
+    {
+        "negative": st.from_regex("[a-z ]{0,20}", fullmatch=True),
+        "width": st.just(512),
+        "cfg": _numbers(1, 30),
+    },
+)
+
+
 @st.composite
 def train_jobs(draw: st.DrawFn) -> TrainJob:
     """Any valid training job."""
@@ -154,9 +195,17 @@ def train_jobs(draw: st.DrawFn) -> TrainJob:
         "class_tokens": TEXT,
         "keep_tokens": st.integers(0, 9),
         "shuffle_caption": st.booleans(),
+        "caption_dropout": st.sampled_from([0, 0.1, 1]),
+        "tag_dropout": st.sampled_from([0, 0.1, 1]),
         "flip_aug": st.booleans(),
     }
     training = {
+        "epochs": st.integers(1, 1000),
+        "learning_rate": _numbers(1e-9, 2),
+        "keep_last": st.integers(1, 9),
+        "save_state": st.booleans(),
+        "processes": st.just(1),
+        "on_oom": st.sampled_from(["fail", "smaller"]),
         "batch_size": st.integers(1, 64),
         "optimizer": st.sampled_from(["AdamW", "AdamW8bit", "Adafactor"]),
         "precision": st.sampled_from(["bf16", "fp16"]),
@@ -177,16 +226,18 @@ def train_jobs(draw: st.DrawFn) -> TrainJob:
             "buckets": _mapping({name: buckets.pop(name) for name in ("min", "max", "step")}, buckets),
             "training": _mapping(
                 {
-                    "epochs": st.integers(1, 1000),
                     "resolution": st.just(resolution),
                     "scheduler": st.just(scheduler),
                     "warmup_steps": st.just(warmup),
-                    "learning_rate": _numbers(1e-9, 2),
                 },
                 training,
             ),
         },
-        {"lora": _mapping({}, lora)},
+        {
+            "lora": _mapping({}, lora),
+            "samples": _mapping({"prompts": st.lists(PROMPTS, min_size=1, max_size=3)}, {}),
+            "extra": _mapping({}, {"max_grad_norm": _numbers(0, 1), "highvram": st.just(True)}),
+        },
     )
     return TrainJob.model_validate(draw(parts))
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from components.dataset.fetch import fetch
-from components.dataset.source import Source
+from components.spec.source import Source
 
 
 class Node:

@@ -13,7 +13,7 @@ from https_server import HttpsServer, serving
 from node_workspace import Node
 
 from components.dataset.fetch import fetch
-from components.dataset.source import Source
+from components.spec.source import Source
 
 
 @pytest.fixture

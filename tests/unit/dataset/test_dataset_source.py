@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from components.dataset.source import Source
+from components.spec.source import Source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

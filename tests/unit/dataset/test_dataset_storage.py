@@ -6,8 +6,8 @@ import pytest
 from node_workspace import Node
 
 from components.dataset.fetch import ENVIRONMENT, environment, environment_script, fetch
-from components.dataset.source import Source
 from components.errors import SpecError
+from components.spec.source import Source
 
 HERE = {
     "RCLONE_CONFIG_STORE_TYPE": "s3",

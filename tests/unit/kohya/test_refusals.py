@@ -71,7 +71,7 @@ def test_the_default_training_has_no_problem(script: str) -> None:
 @given(train_jobs())
 def test_no_valid_job_makes_a_command_that_would_be_refused(job: TrainJob) -> None:
     script, options, config = command(job)
-    found = refusals(script, options, config, job.node.gpu.count)
+    found = refusals(script, options, config, job.training.processes or job.node.gpu.count)
 
     assert [str(problem) for problem in found if problem.severity != Severity.WARNING] == []
     assert [str(problem) for problem in check_names(options)] == []

@@ -1,0 +1,285 @@
+"""What a job leaves out: from the VRAM that it is sure to get, and from the number of its images. Pure.
+
+Where the numbers come from: the samples of a LoRA (1500 to 3000 in all, as a first guess), epochs and
+learning rates are those of common guides without their errors; memory is `components.kohya.memory`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from components.dataset.declared import Declared, buckets
+from components.dataset.steps import estimate
+from components.errors import SpecError
+from components.kohya.memory import Shape, static_gb, vram_gb
+from components.kohya.names import optimizer_of
+from components.spec import gpus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from components.spec.dataset import Subset
+    from components.spec.node import Gpu
+    from components.spec.train import TrainJob
+
+_T = TypeVar("_T")
+
+_SAMPLES: Final = 2000
+_EPOCHS: Final = 10
+_MARGIN: Final = 0.92
+"""Share of the VRAM to plan for: estimates are rough, and the driver keeps some."""
+
+
+class _Rung(NamedTuple):
+    optimizer: str
+    batch_size: int
+    checkpointing: bool = True
+    fused: bool = False
+    full_bf16: bool = False
+
+
+_LORA_LADDER: Final = (
+    _Rung("AdamW8bit", 4, checkpointing=False),
+    _Rung("AdamW8bit", 4),
+    _Rung("AdamW8bit", 2),
+    _Rung("AdamW8bit", 1),
+    _Rung("Adafactor", 1),
+)
+_FULL_LADDER: Final = (
+    _Rung("AdamW", 8),
+    _Rung("AdamW", 4),
+    _Rung("AdamW8bit", 8),
+    _Rung("AdamW8bit", 4),
+    _Rung("AdamW8bit", 2),
+    _Rung("Adafactor", 4, fused=True),
+    _Rung("Adafactor", 2, fused=True),
+    _Rung("Adafactor", 1, fused=True),
+    _Rung("Adafactor", 1, fused=True, full_bf16=True),
+)
+"""The best first, the smallest last."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A job's training with nothing left out.
+
+    Attributes:
+        subsets: with their repeats.
+        images: how many there are, each once, as far as they are known here.
+        epochs: how often all is seen.
+        shape: optimizer, batch size and what else decides the memory.
+        learning_rate: of the U-Net.
+        save_state: whether each checkpoint comes with what is needed to go on after an interruption.
+        steps: of the whole training; None where the node fetches the dataset.
+        notes: what was derived, and why, one line each.
+    """
+
+    subsets: tuple[Subset, ...]
+    images: int
+    epochs: int
+    shape: Shape
+    learning_rate: float
+    save_state: bool
+    steps: int | None
+    notes: tuple[str, ...]
+
+
+def least_vram(gpu: Gpu) -> float:
+    """Return the least GB of VRAM that a GPU of the job may have; 0 where its models are unknown here."""
+    names = [name for model in gpu.models for name in gpus.names(model)]
+    sizes = [size for name in names for size in gpus.VRAM.get(name, ()) if size >= (gpu.vram or 0)]
+    return min(sizes, default=gpu.vram or 0)
+
+
+def derive(job: TrainJob, dataset: Declared) -> Settings:
+    """Fill in what `job` leaves out.
+
+    Raises:
+        SpecError: it cannot be derived, or cannot fit in the VRAM.
+    """
+    notes: list[str] = []
+    shape = _shape(job, dataset, notes)
+    subsets, epochs = _length(job, dataset, shape, notes)
+    rate = job.training.learning_rate
+    if rate is None:
+        rate, why = _rate(job, shape, dataset.count)
+        notes.append(f"training.learning_rate {rate:g}: {why}")
+    save_state = job.training.save_state
+    if save_state is None:
+        save_state = job.node.bid is not None
+        if save_state:
+            notes.append("training.save_state true: the node is interruptible")
+    return Settings(
+        subsets=subsets,
+        images=dataset.count or 0,
+        epochs=epochs,
+        shape=shape,
+        learning_rate=rate,
+        save_state=save_state,
+        steps=_steps(job, dataset, subsets, shape, epochs),
+        notes=tuple(notes),
+    )
+
+
+def smaller(job: TrainJob, shape: Shape) -> tuple[Shape, int] | None:
+    """Return the next smaller shape that trains the same, and the accumulation that keeps its step as large.
+
+    Returns:
+        None where only rank, resolution or optimizer could still be changed: that is for a person.
+    """
+    if not shape.checkpointing:
+        return replace(shape, checkpointing=True), job.training.gradient_accumulation
+    if shape.batch_size > 1 and shape.batch_size % 2 == 0 and not shape.fused:
+        return replace(shape, batch_size=shape.batch_size // 2), job.training.gradient_accumulation * 2
+    return None
+
+
+def _shape(job: TrainJob, dataset: Declared, notes: list[str]) -> Shape:
+    gb = least_vram(job.node.gpu)
+    options = list(_ladder(job, dataset))
+    fitting = [shape for shape in options if not gb or vram_gb(shape) <= _MARGIN * gb]
+    shape = fitting[0] if fitting else options[-1]
+    if gb and static_gb(shape) > gb:
+        raise SpecError(
+            f"node.gpu: the training takes {vram_gb(shape):.0f} GB of VRAM ({static_gb(shape):.0f} GB before "
+            f"any image), and a GPU that is asked for may have {gb:g}; ask for "
+            f"vram: {8 * math.ceil(vram_gb(shape) / _MARGIN / 8)} or more, or leave optimizer, fused and "
+            "full_bf16 out"
+        )
+    training = job.training
+    chosen = {
+        "optimizer": (training.optimizer, shape.optimizer),
+        "batch_size": (training.batch_size, shape.batch_size),
+        "gradient_checkpointing": (training.gradient_checkpointing, shape.checkpointing),
+        "fused": (training.fused, shape.fused),
+        "full_bf16": (training.full_bf16, shape.full_bf16),
+    }
+    need = f"about {vram_gb(shape):.0f} GB of VRAM at {training.resolution} pixels, of {gb:g} at least"
+    derived = [
+        name if value is True else f"{name} {value}"
+        for name, (given, value) in chosen.items()
+        if given is None and value is not False
+    ]
+    if derived:
+        notes.append(f"training: {', '.join(derived)}: {need}")
+    if gb and vram_gb(shape) > _MARGIN * gb:
+        notes.append(f"node.gpu: this may not fit: {need}")
+    return shape
+
+
+def _ladder(job: TrainJob, dataset: Declared) -> Iterator[Shape]:
+    """The shapes that agree with what the job says, the best first; what it says is always kept."""
+    training, lora = job.training, job.lora
+    processes = training.processes or job.node.gpu.count
+    given = training.optimizer and optimizer_of({"optimizer_type": training.optimizer})
+    rungs = _LORA_LADDER if lora else _FULL_LADDER
+    possible = processes == 1 and training.gradient_accumulation == 1
+    agreeing = [
+        rung
+        for rung in rungs
+        if given in (None, rung.optimizer)
+        and training.fused in (None, rung.fused)
+        and training.full_bf16 in (None, rung.full_bf16)
+        and (possible or not rung.fused)
+        and (training.precision == "bf16" or not rung.full_bf16)
+    ] or [rung._replace(optimizer=given or rung.optimizer, fused=False, full_bf16=False) for rung in rungs]
+    for rung in agreeing:
+        yield Shape(
+            rank=lora.dim if lora else 0,
+            text_encoders=bool(lora and lora.text_encoders),
+            text_cached=text_cached(job),
+            optimizer=rung.optimizer,
+            batch_size=_given(training.batch_size, min(rung.batch_size, dataset.count or rung.batch_size)),
+            resolution=training.resolution,
+            checkpointing=_given(training.gradient_checkpointing, rung.checkpointing),
+            full_bf16=_given(training.full_bf16, rung.full_bf16),
+            fused=_given(training.fused, rung.fused),
+            processes=processes,
+        )
+
+
+def _given(value: _T | None, otherwise: _T) -> _T:
+    return otherwise if value is None else value
+
+
+def text_cached(job: TrainJob) -> bool:
+    """Return whether captions can be encoded once: nothing changes them, and the encoders are not trained."""
+    subsets = (job.dataset, *job.dataset.subsets)
+    changing = any(each.shuffle_caption or each.caption_dropout or each.tag_dropout for each in subsets)
+    weighted = bool(job.extra.get("weighted_captions")) and not job.lora
+    trained = bool(job.lora and job.lora.text_encoders) or bool(job.extra.get("train_text_encoder"))
+    return not (changing or weighted or trained)
+
+
+def _length(
+    job: TrainJob, dataset: Declared, shape: Shape, notes: list[str]
+) -> tuple[tuple[Subset, ...], int]:
+    """Return subsets with repeats, and epochs."""
+    subsets, images, training = dataset.subsets, dataset.count, job.training
+    if images is None:
+        if training.epochs is None:
+            raise SpecError(
+                "training.epochs: required here: the node fetches the dataset, so nobody counts its images"
+            )
+        return subsets, training.epochs
+    seen = sum(len(read.images) * read.repeats for read in dataset.read(subsets) if not read.is_reg)
+    target = _SAMPLES if job.lora else images * _full_epochs(images)
+    if dataset.free and job.lora and not training.steps:
+        repeats = max(1, round(target / (images * (training.epochs or _EPOCHS))))
+        subsets = tuple(
+            subset if subset.regularisation else subset.model_copy(update={"repeats": repeats})
+            for subset in subsets
+        )
+        seen *= repeats
+        if repeats > 1:
+            notes.append(f"dataset.repeats {repeats}: {images} images, to show about {_SAMPLES} in all")
+    if training.epochs:
+        return subsets, training.epochs
+    if training.steps:
+        per_epoch = _steps(job, dataset, subsets, shape, 1) or 1
+        epochs = max(1, round(training.steps / per_epoch))
+        notes.append(
+            f"training.epochs {epochs}: {per_epoch} steps each, nearest to training.steps {training.steps}"
+        )
+        return subsets, epochs
+    epochs = max(3 if job.lora else 1, round(target / seen))
+    why = (
+        f"to show about {_SAMPLES}"
+        if job.lora
+        else "each often enough to learn, too rarely to learn by heart"
+    )
+    notes.append(f"training.epochs {epochs}: {seen} images an epoch, {why}")
+    return subsets, epochs
+
+
+def _full_epochs(images: int) -> int:
+    return 10 if images < 300 else 5 if images < 3000 else 3
+
+
+def _rate(job: TrainJob, shape: Shape, images: int | None) -> tuple[float, str]:
+    if shape.optimizer == "Prodigy" or shape.optimizer.startswith("DAdapt"):
+        return 1.0, f"{shape.optimizer} finds its own"
+    if job.lora:
+        if images is not None and images < 50:
+            return 1e-4, f"a LoRA on {images} images"
+        return 2e-4, "a LoRA on 50 images or more"
+    if images is not None and images < 300:
+        return 2e-6, f"a full fine-tune on {images} images"
+    return 5e-6, "a full fine-tune on 300 images or more"
+
+
+def _steps(
+    job: TrainJob, dataset: Declared, subsets: tuple[Subset, ...], shape: Shape, epochs: int
+) -> int | None:
+    if dataset.count is None:
+        return None
+    return estimate(
+        dataset.read(subsets),
+        buckets(job),
+        batch_size=shape.batch_size,
+        epochs=epochs,
+        accumulation=job.training.gradient_accumulation,
+        processes=shape.processes,
+    ).steps

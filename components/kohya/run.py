@@ -1,0 +1,269 @@
+"""A run over all its machines: begun, gone on with, and its saves carried home. Knows no Pulumi.
+
+The ledger lies at home, and a copy on the machine, so that another computer can follow the run.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from components.errors import RemoteError, TrainingFailed
+from components.kohya.diagnosis import diagnose
+from components.kohya.launch import Launch
+from components.kohya.ledger import (
+    Ledger,
+    Part,
+    Point,
+    begun,
+    brought,
+    closed,
+    next_part,
+    observed,
+    read,
+    write,
+)
+from components.kohya.resume import described
+from components.kohya.training import Follower, first_step, name_of, prepare, start, state, stop, tail
+from components.remote.job import WORKSPACE, Job
+from components.remote.manifest import scan
+from components.remote.shell import PATIENCE, Login, connect
+from components.remote.transfer import fetch, send, send_file
+from components.say import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from components.remote.shell import Shell
+
+LEDGER: Final = "ledger.json"
+
+_KEEP_EVERY: Final = 5.0
+_STATES_KEPT: Final = 2
+
+
+def begin(props: dict[str, Any]) -> int:
+    """Wait for the preparations, start or go on with the run of a resource, and wait for its first step.
+
+    Returns:
+        The steps of the whole run.
+    """
+    launch = Launch.model_validate_json(props["launch"])
+    with connect(Login.of(props["login"]), PATIENCE) as shell:
+        jobs = [Job(name, script) for name, script in props["preparations"].items()]
+        prepare(shell, jobs, props["limit"], say)
+        run = Run(launch, Path(props["home"]), shell)
+        follower = run.go_on(shell, int(props["machine"]), props["limit"])
+        say(f"training {launch.run}: {follower.progress}")
+        return run.ledger.epochs * run.ledger.steps_per_epoch
+
+
+def end(props: dict[str, Any]) -> None:
+    """Stop the training of a resource where its machine can be reached; where not, nothing is left."""
+    launch = Launch.model_validate_json(props["launch"])
+    with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
+        stop(shell, name_of(launch.run, "*"))
+
+
+class Run:
+    """One run, with its ledger open.
+
+    Attributes:
+        ledger: as it was last kept.
+    """
+
+    def __init__(self, launch: Launch, home: Path, shell: Shell | None = None) -> None:
+        """Open the ledger at `home`; where there is none, the copy on the machine, or a new one.
+
+        Raises:
+            FraguaError: the ledger is damaged.
+        """
+        self._launch, self._home, self._kept = launch, home, 0.0
+        found = read(home / LEDGER) or (_copy(shell, f"{launch.folder}/{LEDGER}") if shell else None)
+        self.ledger = found or Ledger(
+            run=launch.run,
+            name=launch.variants[0].options["output_name"],
+            script=launch.script,
+            epochs=launch.epochs,
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last checkpoint is at home."""
+        return next_part(self.ledger).done >= self.ledger.epochs
+
+    @property
+    def job(self) -> str:
+        """The name of the job on the machine that trains the last part."""
+        return name_of(self.ledger.run, len(self.ledger.parts))
+
+    def go_on(self, shell: Shell, machine: int, limit: float) -> Follower:
+        """Train the next part on `machine`, or take up the one that runs there; wait for its first step.
+
+        A run that is complete is trained again: what is at home of it is moved aside first.
+
+        Raises:
+            TrainingFailed: it ended before its first step.
+            Unreachable: no step after `limit` seconds.
+        """
+        if self.ledger.parts and self._taken_up(shell, machine):
+            return first_step(shell, self.job, limit, say)
+        if self.complete:
+            self._set_aside()
+        for number, variant in enumerate(self._launch.variants):
+            point = next_part(self.ledger)
+            self.keep(begun(self.ledger, machine), shell)
+            if point.done:
+                say(described(point, self.ledger.epochs))
+                self._restore(shell, point)
+            script = self._launch.part(len(self.ledger.parts), point, variant)
+            start(shell, self.job, script or "")
+            try:
+                follower = first_step(shell, self.job, limit, say)
+            except TrainingFailed:
+                self.keep(closed(self.ledger, "failed"), shell)
+                log = tail(shell, state(shell, self.job))
+                smaller = any(each.automatic == "smaller-memory-plan" for each in diagnose(log))
+                if not smaller or number + 1 == len(self._launch.variants):
+                    raise
+                say(f"the VRAM is not enough: trying {self._launch.variants[number + 1].why}")
+                continue
+            self.keep(observed(self.ledger, follower.progress), shell)
+            return follower
+        raise AssertionError
+
+    def carry(
+        self, shell: Shell, follower: Follower, tell: Callable[[str, int, int, float], None]
+    ) -> list[Path]:
+        """Bring home every checkpoint and state that is whole and new; return the checkpoints.
+
+        Raises:
+            TransferFailed: one did not arrive whole; what was at home before is untouched.
+        """
+        ledger = observed(self.ledger, follower.progress)
+        part, new = ledger.parts[-1], []
+        there = {PurePosixPath(path).name for path in follower.progress.whole}
+        for saved in part.saved:
+            if saved.files or saved.name not in there:
+                continue
+            root = f"{self._launch.folder}/{part.folder}"
+            names = [saved.name] if saved.kind == "checkpoint" else _files(shell, root, saved.name)
+            hashes = {}
+            for name in names:
+                target = self._home / part.folder / name
+
+                def moved(done: int, total: int, rate: float, name: str = name) -> None:
+                    tell(name, done, total, rate)
+
+                hashes[name] = fetch(shell, f"{root}/{name}", target, moved)
+            ledger = brought(ledger, part.index, saved.name, hashes)
+            self.keep(ledger, shell)
+            if saved.kind == "checkpoint":
+                new.append(self._shown(self._home / part.folder / saved.name, saved.epoch))
+            else:
+                self._forget_states()
+                ledger = self.ledger
+        self.keep(ledger, shell)
+        return new
+
+    def keep(self, ledger: Ledger, shell: Shell | None = None) -> None:
+        """Write the ledger at home and, with a `shell`, on the machine; mere steps only now and then."""
+        now, before = time.monotonic(), self.ledger
+        if _without_steps(ledger) == _without_steps(before) and now - self._kept < _KEEP_EVERY:
+            self.ledger = ledger
+            return
+        self.ledger, self._kept = ledger, now
+        write(self._home / LEDGER, ledger)
+        if shell:
+            shell.run(
+                "keeping the run's ledger on the machine",
+                f'cd "{WORKSPACE}"; mkdir -p {self._launch.folder}; cd {self._launch.folder}; '
+                f"cat > {LEDGER}.new; mv {LEDGER}.new {LEDGER}",
+                stdin=ledger.model_dump_json(),
+            )
+
+    def _taken_up(self, shell: Shell, machine: int) -> bool:
+        """Tell whether the last part runs on `machine` or is done there; where not, close it."""
+        last = self.ledger.parts[-1]
+        if last.ended:
+            return False
+        if last.machine != machine:
+            self.keep(closed(self.ledger, "preempted"), shell)
+            return False
+        job = state(shell, self.job)
+        if job.state in ("running", "done"):
+            return True
+        if job.state != "absent":
+            follower = Follower(self.job)
+            follower.look(shell)
+            self.carry(shell, follower, _silent)
+        self.keep(closed(self.ledger, "failed" if job.state == "failed" else "preempted"), shell)
+        return False
+
+    def _restore(self, shell: Shell, point: Point) -> None:
+        """Put on the machine what the next part begins with; what is there already is not sent."""
+
+        def tell(done: int, total: int, rate: float) -> None:
+            mb = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+            say(f"{point.state or point.weights}: sent {mb}, {rate / 1e6:.1f} MB/s")
+
+        if point.state:
+            source = self._home / point.state
+            send(shell, source, scan(source), f"{self._launch.folder}/{point.state}", tell)
+        else:
+            send_file(shell, self._home / point.weights, f"{self._launch.folder}/{point.weights}", tell)
+
+    def _forget_states(self) -> None:
+        """Keep the two newest states at home: a state is as large as the training itself."""
+        states = [
+            (saved.epoch, part.index, saved.name)
+            for part in self.ledger.parts
+            for saved in part.saved
+            if saved.kind == "state" and saved.files
+        ]
+        for _, index, name in sorted(states)[:-_STATES_KEPT]:
+            self.keep(brought(self.ledger, index, name, {}))
+            shutil.rmtree(self._home / f"part-{index}" / name, ignore_errors=True)
+
+    def _shown(self, file: Path, epoch: int) -> Path:
+        """Give a checkpoint a name beside the parts, by the run's own epoch."""
+        number = "" if epoch == self.ledger.epochs else f"-{epoch:06}"
+        shown = self._home / f"{self.ledger.name}{number}{file.suffix}"
+        shown.unlink(missing_ok=True)
+        try:
+            shown.hardlink_to(file)
+        except OSError:
+            shutil.copy2(file, shown)
+        return shown
+
+    def _set_aside(self) -> None:
+        """Move what is at home of a run that is complete to a folder of its own."""
+        aside = self._home.with_name(f"{self._home.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        self._home.rename(aside)
+        say(f"{self._home} was complete; it is in {aside} now, and the run begins anew")
+        self.ledger = self.ledger.model_copy(update={"parts": ()})
+
+
+def _without_steps(ledger: Ledger) -> list[Part]:
+    return [part.model_copy(update={"steps": 0}) for part in ledger.parts]
+
+
+def _silent(_name: str, _done: int, _total: int, _rate: float) -> None:
+    """Tell nothing."""
+
+
+def _copy(shell: Shell, path: str) -> Ledger | None:
+    text = shell.read("reading the run's ledger", f'cat "{WORKSPACE}/"{shlex.quote(path)} 2>/dev/null')
+    return Ledger.model_validate_json(text) if text else None
+
+
+def _files(shell: Shell, folder: str, name: str) -> list[str]:
+    """Return the paths of all files of a state, relative to its part's folder."""
+    listed = shell.run(
+        "listing a state", f'cd "{WORKSPACE}"; cd {shlex.quote(folder)}; find {shlex.quote(name)} -type f'
+    )
+    return listed.splitlines()

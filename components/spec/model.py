@@ -1,0 +1,42 @@
+"""The `base_model:` part of a training job."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from components.spec.base import Sha256, Spec
+
+
+class BaseModelSource(Spec):
+    """Where the node gets the SDXL checkpoint that training starts from: exactly one of the four ways.
+
+    A token for Hugging Face comes from the stack's secret `huggingface:token` or from HF_TOKEN.
+    """
+
+    huggingface: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    """Hugging Face repository, with `file` naming the one file in it."""
+    file: Annotated[str, Field(pattern=r"^[\w./-]+\.safetensors$")] | None = None
+    """The file in that repository."""
+    url: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
+    """https address of a .safetensors file."""
+    local: Annotated[str, Field(pattern=r"^[^\n]+\.safetensors$")] | None = None
+    """A file on this computer; it is uploaded."""
+    path: Annotated[str, Field(pattern=r"^/\S+\.safetensors$")] | None = None
+    """A file that is already on the node, under /workspace."""
+    sha256: Sha256 | None = None
+    """Checked after the download."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [name for name in ("huggingface", "url", "local", "path") if getattr(self, name)]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"give exactly one of huggingface, url, local and path; found {found}")
+        if (self.huggingface is None) != (self.file is None):
+            raise ValueError("huggingface and file belong together: the repository and the one file in it")
+        if self.path and not PurePosixPath(self.path).is_relative_to("/workspace"):
+            raise ValueError("path must be under /workspace on the node")
+        return self
