@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_LEAST: Final = 1e-300
 
 Value = tuple[int, float | None]
 """A step and what was measured there; None where that was no number."""
@@ -28,8 +30,8 @@ class Axis:
 
 def axis(low: float, high: float, most: int) -> Axis:
     """Return an axis from `low` to `high`, widened to round ticks: at most `most` of them (3 or more)."""
-    if high - low <= max(1e-300, 1e-9 * abs(high)):
-        high = low + (abs(low) or 1)
+    if high - low <= max(_LEAST, 1e-9 * abs(high)):
+        high = low + (abs(low) if abs(low) > _LEAST else 1)
     unit = _unit((high - low) / (most - 2))
     first, last = math.floor(low / unit), math.ceil(high / unit)
     return Axis(first * unit, last * unit, tuple(index * unit for index in range(first, last + 1)))

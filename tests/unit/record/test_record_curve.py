@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from records import record_of
 
@@ -21,6 +21,7 @@ POINT = st.builds(
 
 
 @given(st.lists(POINT, max_size=30))
+@example([LossPoint(step=0, loss=5e-324)])
 def test_every_line_stays_in_its_box_and_every_label_beside_it(points: list[LossPoint]) -> None:
     drawn = figure(record_of(loss=tuple(points)))
     for path in re.findall(r' d="([^"]*)"', drawn):
