@@ -9,6 +9,7 @@ import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import BufferedWriter, RawIOBase
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Final
 
@@ -19,6 +20,9 @@ from components.remote import openssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from paramiko import Channel
+    from typing_extensions import Buffer
 
     from components.remote.shell import Shell
 
@@ -73,10 +77,9 @@ def _pour_by_paramiko(shell: Shell, what: str, script: str, write: Callable[[IO[
             channel.exec_command(_bash(script))
             output = pool.submit(channel.makefile("rb").read)
             errors = pool.submit(channel.makefile_stderr("rb").read)
-            stream = channel.makefile_stdin("wb", BLOCK)
             with suppress(OSError):  # the exit code tells why it listens no more
-                write(stream)
-                stream.flush()
+                with BufferedWriter(_Input(channel), BLOCK) as stream:
+                    write(stream)
                 channel.shutdown_write()
             code = channel.recv_exit_status()
             openssh.check(what, code, errors.result().decode(errors="replace"))
@@ -95,6 +98,19 @@ def _draw_by_paramiko(shell: Shell, what: str, script: str, take: Callable[[byte
             openssh.check(what, channel.recv_exit_status(), "")
     except (SSHException, EOFError) as error:
         raise TransferFailed(f"{what}: the connection broke off: {error}. {openssh.AGAIN}") from None
+
+
+class _Input(RawIOBase):
+    """The input of a command; paramiko's own complains once more when it is thrown away."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        return self._channel.send(bytes(data))
 
 
 def _bash(script: str) -> str:
