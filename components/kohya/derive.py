@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from components.dataset.declared import Declared, buckets
 from components.dataset.steps import estimate
 from components.errors import SpecError
-from components.kohya.memory import Shape, static_gb, vram_gb
+from components.kohya.memory import Shape, checkpoint_gb, state_gb, static_gb, vram_gb
 from components.kohya.names import optimizer_of
+from components.kohya.resume import interval
 from components.spec import gpus
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ _T = TypeVar("_T")
 
 _SAMPLES: Final = 2000
 _EPOCHS: Final = 10
+_SAVES: Final = 10
+
+_IMAGE_SECONDS: Final = 1.2
+"""For an image of a step, as reported for an RTX 3090; nobody knows the GPU before it is rented."""
+_UNINTERRUPTED: Final = 4 * 3600.0
+"""Seconds until an interruptible machine is lost, in the mean: an assumption, until run records tell."""
+_DISK_GB_A_SECOND: Final = 0.5
+_DOLLARS_A_GB: Final = 0.01
+"""For traffic out of a machine: hosts ask 0 to 0.04 $."""
+
 _MARGIN: Final = 0.92
 """Share of the VRAM to plan for: estimates are rough, and the driver keeps some."""
 
@@ -71,6 +82,7 @@ class Settings:
         epochs: how often all is seen.
         shape: optimizer, batch size and what else decides the memory.
         learning_rate: of the U-Net.
+        save_every: epochs from one checkpoint to the next.
         save_state: whether each checkpoint comes with what is needed to go on after an interruption.
         steps: of the whole training; None where the node fetches the dataset.
         notes: what was derived, and why, one line each.
@@ -81,6 +93,7 @@ class Settings:
     epochs: int
     shape: Shape
     learning_rate: float
+    save_every: int
     save_state: bool
     steps: int | None
     notes: tuple[str, ...]
@@ -111,14 +124,16 @@ def derive(job: TrainJob, dataset: Declared) -> Settings:
         save_state = job.node.bid is not None
         if save_state:
             notes.append("training.save_state true: the node is interruptible")
+    steps = _steps(job, dataset, subsets, shape, epochs)
     return Settings(
         subsets=subsets,
         images=dataset.count or 0,
         epochs=epochs,
         shape=shape,
         learning_rate=rate,
+        save_every=job.training.save_every_epochs or _save_every(job, shape, epochs, steps, notes),
         save_state=save_state,
-        steps=_steps(job, dataset, subsets, shape, epochs),
+        steps=steps,
         notes=tuple(notes),
     )
 
@@ -261,13 +276,27 @@ def _full_epochs(images: int) -> int:
 def _rate(job: TrainJob, shape: Shape, images: int | None) -> tuple[float, str]:
     if shape.optimizer == "Prodigy" or shape.optimizer.startswith("DAdapt"):
         return 1.0, f"{shape.optimizer} finds its own"
-    if job.lora:
-        if images is not None and images < 50:
-            return 1e-4, f"a LoRA on {images} images"
-        return 2e-4, "a LoRA on 50 images or more"
-    if images is not None and images < 300:
-        return 2e-6, f"a full fine-tune on {images} images"
-    return 5e-6, "a full fine-tune on 300 images or more"
+    kind, few, low, high = ("a LoRA", 50, 1e-4, 2e-4) if job.lora else ("a full fine-tune", 300, 2e-6, 5e-6)
+    if images is None:
+        return low, kind
+    return (low if images < few else high), f"{kind} on {images} images"
+
+
+def _save_every(job: TrainJob, shape: Shape, epochs: int, steps: int | None, notes: list[str]) -> int:
+    """Return epochs from one checkpoint to the next: about ten in all; more where losing work costs more."""
+    every = max(1, epochs // _SAVES)
+    why = f"about {_SAVES} checkpoints"
+    if job.node.bid is not None and steps:
+        epoch_seconds = (
+            steps / epochs * shape.batch_size * job.training.gradient_accumulation * _IMAGE_SECONDS
+        )
+        gb = state_gb(shape) + checkpoint_gb(shape)
+        save_seconds = gb / _DISK_GB_A_SECOND + gb * _DOLLARS_A_GB / job.node.bid * 3600
+        every = interval(epoch_seconds, save_seconds, _UNINTERRUPTED, epochs)
+        why = "losing epochs and saving states cost least in all (Young's formula)"
+    if every > 1:
+        notes.append(f"training.save_every_epochs {every}: {why}")
+    return every
 
 
 def _steps(

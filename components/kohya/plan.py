@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 DATASET: Final = "dataset"
 
-_NO_RESULT: Final = ("save_state", "save_last_n_epochs_state", "tokenizer_cache_dir")
+_NO_RESULT: Final = (
+    *("save_state", "save_every_n_epochs", "save_last_n_epochs", "save_last_n_epochs_state"),
+    "tokenizer_cache_dir",
+)
 """Options that change nothing in what is trained."""
 
 

@@ -84,7 +84,7 @@ def _consents(job: TrainJob) -> Iterator[tuple[str, Problem]]:
 
 
 def _disk(job: TrainJob, settings: Settings, dataset_gb: float) -> Iterator[tuple[str, Problem]]:
-    saves = settings.epochs // job.training.save_every_epochs
+    saves = settings.epochs // settings.save_every
     kept = min(saves, job.training.keep_last or saves)
     need = disk_gb(
         settings.shape, settings.images, dataset_gb, checkpoints=kept, states=int(settings.save_state)

@@ -78,7 +78,8 @@ class Training(Spec):
     """Batches for one step."""
     processes: Positive | None = None
     """GPUs to train on together; left out, all of the machine."""
-    save_every_epochs: Positive = 1
+    save_every_epochs: Positive | None = None
+    """Left out: about ten checkpoints; on an interruptible node as often as pays."""
     keep_last: Positive | None = None
     """How many of these checkpoints stay on the machine; all come home."""
     save_state: bool | None = None
