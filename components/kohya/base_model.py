@@ -131,7 +131,7 @@ def _denied(host: str, *, authorised: bool) -> str:
 def _check(sha256: str | None) -> str:
     """Return the function `check FILE`, which fails with a reason where a file is not the whole model."""
     demanded = f"""  local found
-  found=$(sha256sum < "$1" | cut -d ' ' -f 1)
+  found=$(sha256sum "$1" | cut -d ' ' -f 1)
   if [ $found != {sha256} ]; then
     echo "its sha256 is $found, not {sha256}: correct base_model.sha256 or the source"
     return 1
@@ -166,8 +166,9 @@ END
 """
 
 _DOWNLOAD: Final = """code=0
-# one byte tells how many there are, and whether we may have them; 63: the server gave all instead
-status=$(get --range 0-0 --max-filesize 1 --max-time 60 --dump-header $part.head -o /dev/null) || code=$?
+# one byte tells how many there are, and whether we may have them; 63: the server would give all instead,
+# which is told from the pages that come with redirects by its size
+status=$(get --range 0-0 --max-filesize 100000 --max-time 60 --dump-header $part.head -o /dev/null) || code=$?
 case $code/$status in
   1/*) stop "the address leads away from https" ;;
   */401|*/403) denied ;;

@@ -168,6 +168,13 @@ def test_a_head_request_tells_the_size(machine: Machine) -> None:
     assert not (machine.home / "run/traffic").exists()
 
 
+def test_a_limit_of_size_counts_for_the_page_of_a_redirect(machine: Machine) -> None:
+    options = ("-sL", "--range", "0-0", "-o", "/dev/null", "-w", "%{http_code}")
+
+    assert machine.run("curl", *options, "--max-filesize", "1", VAE).stdout == "302"
+    assert machine.run("curl", *options, "--max-filesize", "1000", VAE).stdout == "206"
+
+
 def test_one_byte_tells_the_size(machine: Machine) -> None:
     options = ("-sSL", "--range", "0-0", "-D", "head", "-o", "/dev/null", "-w", "%{http_code}")
     assert machine.run("curl", *options, BASE).stdout == "206"

@@ -1,4 +1,4 @@
-"""The install job on a machine with the image's programs: whole, twice, broken off anywhere, and refused."""
+"""The jobs that provision, on a machine with the image's programs: whole, twice, broken off, and refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from image_machine import A100, RTX_4090
 
+from components.kohya.base_model import base_model, token_script
 from components.kohya.install import SD_SCRIPTS_COMMIT, trainer
+from components.spec.model import BaseModelSource
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 
     from image_machine import Machine
 
+SDXL = BaseModelSource(
+    huggingface="stabilityai/stable-diffusion-xl-base-1.0",
+    file="sd_xl_base_1.0.safetensors",
+    sha256="31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b",
+)
+SDXL_BYTES = 6_938_078_334
 RTX_5090 = ("NVIDIA GeForce RTX 5090", 32607)
 
 
@@ -55,7 +63,8 @@ def assert_installed(
 
 
 def traffic(machine: Machine) -> int:
-    lines = (machine.home / "run/traffic").read_text().splitlines()
+    file = machine.home / "run/traffic"
+    lines = file.read_text().splitlines() if file.exists() else []
     return sum(int(line.removeprefix("down ")) for line in lines)
 
 
@@ -110,20 +119,37 @@ def test_whatever_an_interrupted_run_left_is_made_whole(machine: Machine, progra
     assert versions(machine)["xformers"] == "0.0.29.post3"
 
 
-def test_a_run_killed_while_torch_comes_is_made_whole(machine: Machine) -> None:
+def killed(machine: Machine, script: str, after: int) -> None:
+    """Run a script at a pace that can be seen, and kill it once so many bytes have come."""
     machine.write_facts(scale=50)
-    command = ["/bin/bash", "-c", script()]
+    command = ["/bin/bash", "-c", script]
     run = subprocess.Popen(command, cwd=machine.home, env=machine.environment, start_new_session=True)
     deadline = time.monotonic() + 30
-    while not (machine.home / "run/traffic").exists() or traffic(machine) < 100_000_000:
+    while traffic(machine) < after:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
-    assert traffic(machine) < 3_000_000_000
     machine.write_facts(scale=1_000_000)
 
+
+def test_a_run_killed_while_torch_comes_is_made_whole(machine: Machine) -> None:
+    killed(machine, script(), 100_000_000)
+    assert traffic(machine) < 3_000_000_000
+
     assert_installed(machine, install(machine))
+
+
+def test_a_hub_that_limits_its_rate_is_named_and_the_rest_is_kept(machine: Machine) -> None:
+    machine.write_facts(faults=["hub_429"])
+    done = install(machine)
+    assert done.returncode == 22
+    assert (done.stdout + done.stderr).splitlines()[-1].endswith("The requested URL returned error: 429")
+    before = traffic(machine)
+    machine.write_facts(faults=[])
+
+    assert_installed(machine, install(machine))
+    assert traffic(machine) - before < 5_000_000
 
 
 def test_an_environment_that_stopped_working_is_made_anew(machine: Machine) -> None:
@@ -206,3 +232,101 @@ def test_the_trainer_uses_the_environment_and_the_tokenizers(machine: Machine, t
 
     assert f"load tokenizer from cache: {found.tokenizers}/openai_clip" in done.stderr
     assert traffic(machine) == before
+
+
+def bring(
+    machine: Machine, source: BaseModelSource, *, token: bool = False
+) -> subprocess.CompletedProcess[str]:
+    job = base_model(source, token=token).job
+    assert job
+    return machine.run("/bin/bash", "-c", f"set -euo pipefail\n{job.script}")
+
+
+def test_the_base_model_comes_whole_and_once(machine: Machine) -> None:
+    for _ in range(2):
+        done = bring(machine, SDXL)
+        assert done.returncode == 0, done
+    file = machine.home / base_model(SDXL).path
+
+    assert file.stat().st_size == SDXL_BYTES
+    assert SDXL_BYTES < traffic(machine) < SDXL_BYTES + 10_000
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_base_model_that_broke_off_is_not_fetched_twice(machine: Machine) -> None:
+    job = base_model(SDXL).job
+    assert job
+    killed(machine, f"set -euo pipefail\n{job.script}", 1_000_000_000)
+    left = (machine.home / f"{base_model(SDXL).path}.part").stat().st_size
+    assert 0 < left < SDXL_BYTES
+    before = traffic(machine)
+
+    assert bring(machine, SDXL).returncode == 0
+    assert SDXL_BYTES - left <= traffic(machine) - before < SDXL_BYTES - left + 10_000
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_download(machine: Machine) -> None:
+    machine.write_facts(disk_gb=20)
+    done = bring(machine, SDXL)
+
+    last = "base model: 7.0GB are to come, and the disk has 6.0GB free: raise node.disk"
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, last)
+    assert traffic(machine) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "source", "last"),
+    [
+        (
+            {},
+            BaseModelSource(huggingface="stabilityai/sdxl-vae", file="nothing.safetensors"),
+            "huggingface.co has no such file (it answers 404)",
+        ),
+        (
+            {},
+            BaseModelSource(huggingface="nobody/nothing", file="it.safetensors"),
+            "huggingface.co answers 401 or 403: the repository is gated, private or misspelled; set a token",
+        ),
+        ({"faults": ["hub_429"]}, SDXL, "huggingface.co answers 429 (curl ends with 0)"),
+        (
+            {},
+            BaseModelSource(url="https://nowhere.example/it.safetensors"),
+            "nowhere.example cannot be reached (curl ends with 6)",
+        ),
+        (
+            {"faults": ["disk_full"], "disk_gb": 1e9},
+            SDXL,
+            "7.0GB are to come, and the disk has 0B free: raise node.disk",
+        ),
+    ],
+)
+def test_what_does_not_come_is_explained_in_the_last_line(
+    machine: Machine, changes: dict[str, Any], source: BaseModelSource, last: str
+) -> None:
+    machine.write_facts(**changes)
+    done = bring(machine, source)
+
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, f"base model: {last}")
+
+
+def test_a_token_is_seen_in_no_process_and_no_log(machine: Machine) -> None:
+    token = "hf_aVerySecretToken"
+    machine.write("web/huggingface.co/me/mine/.token", token)
+    machine.write("web/huggingface.co/me/mine/resolve/main/it.safetensors", "no model")
+    machine.write_facts(web=str(machine.home / "web"))
+    source = BaseModelSource(huggingface="me/mine", file="it.safetensors")
+    environment = {"WORKSPACE": str(machine.home)}
+    machine.run("/bin/bash", input=token_script(token), env=environment)
+    seen = machine.home / "seen"
+    spy = machine.write(
+        "spy/curl", f'#!/bin/bash\nps -eww -o args >> {seen}\nPATH=${{PATH#*:}}\nexec curl "$@"\n'
+    )
+    spy.chmod(0o755)
+    machine.environment["PATH"] = f"{spy.parent}:{machine.environment['PATH']}"
+
+    done = bring(machine, source, token=True)
+
+    assert done.stdout.splitlines()[-1] == "base model: it is no safetensors file"
+    words = done.stdout + done.stderr + seen.read_text()
+    assert "-H @.fragua/secrets/huggingface" in words
+    assert token not in words

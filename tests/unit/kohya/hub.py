@@ -83,10 +83,12 @@ def serving(certificate: Path) -> Iterator[Hub]:
                 self.give(hub.content, asked.range if hub.ranges else None)
 
         def say(self, status: int, **headers: str) -> None:
+            text = b"<html>" + b"-" * 1000
             self.send_response(status)
-            for name, value in {"Content-Length": "0", **headers}.items():
+            for name, value in {"Content-Length": str(len(text)), **headers}.items():
                 self.send_header(name.replace("_", "-"), value)
             self.end_headers()
+            self.wfile.write(text)
 
         def give(self, content: bytes, asked: str | None) -> None:
             first, _, last = (asked or "bytes=0-").removeprefix("bytes=").partition("-")

@@ -55,8 +55,6 @@ class _Transfer:
             return
         if response.status >= 400 and "fail" in self.options.flags:
             raise _Failure(22, f"The requested URL returned error: {response.status}")
-        if response.size > float(self.options.values.get("max-filesize", "inf")):
-            raise _Failure(63, "Maximum file size exceeded")
         path = self._target()
         if path is None:
             sys.stdout.buffer.write(web.content(response))
@@ -80,6 +78,9 @@ class _Transfer:
         if name := self.options.values.get("dump-header"):
             with Path(name).open("a" if self.redirects else "w", encoding="utf-8") as file:
                 file.write(text)
+        # the real one looks at the page of a redirect too
+        if response.size > float(self.options.values.get("max-filesize", "inf")):
+            raise _Failure(63, "Maximum file size exceeded")
         return response
 
     def _authorization(self) -> str:
