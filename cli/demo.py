@@ -56,7 +56,7 @@ def run(root: Path, *, keep: bool) -> int:
 
 def _demo(root: Path, home: Path, voice: Voice, *, keep: bool) -> str:
     begin = time.monotonic()
-    _clear(home, voice)
+    _clear(root, home, voice)
     dataset = home / "dataset"
     with ExitStack() as ends:
         voice.title("A Vast.ai of our own, on loopback")
@@ -164,9 +164,10 @@ def _destroy_quietly(stack: auto.Stack, cloud: dict[str, str]) -> None:
         stack.destroy()
 
 
-def _clear(home: Path, voice: Voice) -> None:
+def _clear(root: Path, home: Path, voice: Voice) -> None:
     """End and forget an earlier demo that was kept up."""
     if simulation.end(home / "cloud"):
         voice.line("ended the simulator of an earlier demo")
     shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(root / "output" / "demo", ignore_errors=True)
     home.mkdir(parents=True)

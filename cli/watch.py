@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,24 +46,21 @@ def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
         FraguaError: the stack has no training, or machines were lost too often.
         Unreachable: the machine could not be reached for ten minutes, though Vast.ai says that it runs.
     """
-    home: list[Path] = []
     for _ in range(_MOST_MACHINES):
         found = known(stack)
         if not found["launch"]:
             raise FraguaError(f"stack {stack.name} has no training: does its `pulumi up` succeed?")
         try:
-            _follow(found, root, voice, home)
+            return _follow(found, root, voice)
         except Unreachable as error:
             voice.still()
             voice.line(f"{error}; asking Vast.ai what became of the machine")
             _replace(stack, found["instance"], voice)
-        else:
-            return home
     raise FraguaError(f"{_MOST_MACHINES} machines were lost in this run; look at its job's bid and countries")
 
 
-def _follow(found: dict[str, Any], root: Path, voice: Voice, home: list[Path]) -> None:
-    """Follow the run on its present machine to the end.
+def _follow(found: dict[str, Any], root: Path, voice: Voice) -> list[Path]:
+    """Follow the run on its present machine to the end, and return its checkpoints at home.
 
     Raises:
         Unreachable: the machine is not reached any more.
@@ -70,9 +68,11 @@ def _follow(found: dict[str, Any], root: Path, voice: Voice, home: list[Path]) -
     launch = Launch.model_validate_json(found["launch"])
     with connect(Login.of(found["login"]), PATIENCE) as shell:
         run = Run(launch, root / found["checkpoints"], shell)
+        if before := run.checkpoints:
+            voice.line(f"{len(before)} checkpoints were brought home before")
         follower = Follower(run.job)
         while True:
-            job = _follow_part(shell, run, follower, voice, home)
+            job = _follow_part(shell, run, follower, voice)
             if job.state != "lost":
                 break
             voice.line("the machine was restarted: going on with the training")
@@ -84,9 +84,10 @@ def _follow(found: dict[str, Any], root: Path, voice: Voice, home: list[Path]) -
             run.keep(closed(run.ledger, "failed"), shell)
             raise
         run.keep(closed(run.ledger, "done"), shell)
+        return run.checkpoints
 
 
-def _follow_part(shell: Shell, run: Run, follower: Follower, voice: Voice, home: list[Path]) -> JobStatus:
+def _follow_part(shell: Shell, run: Run, follower: Follower, voice: Voice) -> JobStatus:
     def tell(name: str, done: int, total: int, rate: float) -> None:
         voice.moving(
             f"{name} {bar(done, total)} {done / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
@@ -96,8 +97,8 @@ def _follow_part(shell: Shell, run: Run, follower: Follower, voice: Voice, home:
         job = follower.look(shell)
         for path in run.carry(shell, follower, tell):
             voice.still()
-            home.append(path)
-            voice.line(f"brought home {path} ({path.stat().st_size / 1e6:.1f} MB), sha256 checked")
+            mb = path.stat().st_size / 1e6
+            voice.line(f"brought home {os.path.relpath(path)} ({mb:.1f} MB), sha256 checked")
         progress = follower.progress
         voice.moving(f"training {bar(progress.step, progress.total)} {progress}")
         if job.state != "running":

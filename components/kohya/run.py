@@ -19,6 +19,7 @@ from components.kohya.ledger import (
     Ledger,
     Part,
     Point,
+    Saved,
     begun,
     brought,
     closed,
@@ -97,6 +98,17 @@ class Run:
         return next_part(self.ledger).done >= self.ledger.epochs
 
     @property
+    def checkpoints(self) -> list[Path]:
+        """Every checkpoint at home, in the order of epochs."""
+        home = {
+            saved.epoch: self._home / self._shown(saved)
+            for part in self.ledger.parts
+            for saved in part.saved
+            if saved.kind == "checkpoint" and saved.files
+        }
+        return [home[epoch] for epoch in sorted(home)]
+
+    @property
     def job(self) -> str:
         """The name of the job on the machine that trains the last part."""
         return name_of(self.ledger.run, len(self.ledger.parts))
@@ -163,7 +175,7 @@ class Run:
             ledger = brought(ledger, part.index, saved.name, hashes)
             self.keep(ledger, shell)
             if saved.kind == "checkpoint":
-                new.append(self._shown(self._home / part.folder / saved.name, saved.epoch))
+                new.append(self._show(self._home / part.folder / saved.name, self._shown(saved)))
             else:
                 self._forget_states()
                 ledger = self.ledger
@@ -229,10 +241,14 @@ class Run:
             self.keep(brought(self.ledger, index, name, {}))
             shutil.rmtree(self._home / f"part-{index}" / name, ignore_errors=True)
 
-    def _shown(self, file: Path, epoch: int) -> Path:
-        """Give a checkpoint a name beside the parts, by the run's own epoch."""
-        number = "" if epoch == self.ledger.epochs else f"-{epoch:06}"
-        shown = self._home / f"{self.ledger.name}{number}{file.suffix}"
+    def _shown(self, saved: Saved) -> str:
+        """Return the name of a checkpoint beside the parts, by the run's own epoch."""
+        number = "" if saved.epoch == self.ledger.epochs else f"-{saved.epoch:06}"
+        return f"{self.ledger.name}{number}.safetensors"
+
+    def _show(self, file: Path, name: str) -> Path:
+        """Give a checkpoint that name beside the parts."""
+        shown = self._home / name
         shown.unlink(missing_ok=True)
         try:
             shown.hardlink_to(file)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from components.spec.train import TrainJob
 
-_OUTPUT = Path("output")
 
 
 def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
@@ -53,23 +52,25 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
         model_sha256=_local_model(job),
     )
 
+    stack = pulumi.get_stack()
+    home = Path(os.environ.get("FRAGUA_OUTPUT") or "output") / stack / steps.launch.run
+
     reach, outputs = rented(job.node)
     training = TrainingRun(
         "training",
         reach,
         steps,
-        home=_OUTPUT / steps.launch.run,
+        home=home,
         limit=job.training.first_step,
         opts=pulumi.ResourceOptions(depends_on=_prepared(job, steps, reach, manifest, token)),
     )
-    stack = pulumi.get_stack()
     return {
         **outputs,
         "training": _summary(settings),
         "derived": list(settings.notes),
         "run": training.run,
         "steps": training.steps,
-        "checkpoints": f"{_OUTPUT}/{steps.launch.run}/",
+        "checkpoints": f"{home}/",
         "logs": steps.launch.logs,
         "tensorboard": f"http://localhost:6006 through ./fragua tensorboard {stack}",
     }

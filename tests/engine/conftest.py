@@ -60,6 +60,7 @@ def make_stack(
             "PULUMI_BACKEND_URL": (folder / "state").as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "canary-passphrase",
             "FRAGUA_HOME": str(folder / "memory"),
+            "FRAGUA_OUTPUT": str(folder / "output"),
         }
         stack = Stack(name, folder / "project", environment)
         made.append(stack)

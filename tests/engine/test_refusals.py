@@ -20,7 +20,7 @@ def stack(make_stack: MakeStack) -> Stack:
         ),
         ({"override__node__disk": 40960}, "looks like MiB, but this field is in GB: write 40"),
         ({"job": "configs/nothing.yaml"}, "configs/nothing.yaml: no such job file. There are: "),
-        ({"job": "configs/sdxl-lora.yaml"}, "dataset.path: no folder datasets/animal"),
+        ({"job": "configs/sdxl-lora.yaml"}, "dataset: datasets/animal: no such folder in "),
     ],
 )
 def test_a_wrong_job_is_refused(config: dict[str, object], says: str, stack: Stack) -> None:

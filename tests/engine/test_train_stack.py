@@ -77,7 +77,7 @@ def test_the_outputs_say_what_runs_and_how_to_reach_it(stack: Stack, cloud: Clou
     assert outputs["ssh"] == f"./fragua ssh {stack.name}"
     assert outputs["address"].startswith("root@127.0.0.1:")
     assert outputs["run"].startswith("animal-")
-    assert outputs["checkpoints"] == f"output/{outputs['run']}/"
+    assert outputs["checkpoints"] == f"{stack.folder.parent}/output/{stack.name}/{outputs['run']}/"
     assert f"./fragua tensorboard {stack.name}" in outputs["tensorboard"]
     assert outputs["steps"] == 8  # 4 pictures in 4 buckets, twice each, in batches of at most 4, for 2 epochs
 
@@ -168,10 +168,15 @@ def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> N
     home = ROOT / stack.outputs()["checkpoints"]
 
     assert "training ended: epoch 2/2, step 8/8" in first
-    for output in (first, again):
-        assert output.count("brought home") == 2
-    assert sorted(path.name for path in home.iterdir()) == ["animal-000001.safetensors", "animal.safetensors"]
-    shutil.rmtree(home)
+    assert first.count("sha256 checked") == 2
+    assert "2 checkpoints were brought home before" in again
+    assert "sha256 checked" not in again
+    assert sorted(path.name for path in home.iterdir()) == [
+        "animal-000001.safetensors",
+        "animal.safetensors",
+        "ledger.json",
+        "part-1",
+    ]
 
 
 def test_tensorboard_answers_through_its_tunnel(stack: Stack, until: Until) -> None:
