@@ -128,6 +128,15 @@ def test_deep_nesting_and_a_missing_file_are_errors_like_any_other(tmp_path: Pat
         read_metadata(tmp_path / "none.safetensors")
 
 
+def test_a_header_too_long_to_be_one_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.safetensors"
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", 100_000_001))
+        file.truncate(200_000_000)
+    with pytest.raises(CheckpointDamaged, match="does not begin with the length of a header"):
+        read_metadata(path)
+
+
 SAID = {
     "ss_base_model_version": "sdxl_base_v1-0",
     "ss_network_dim": "32",

@@ -34,9 +34,11 @@ def test_a_file_that_is_cut_off_is_no_image(cut: int) -> None:
     assert shrink(image()[:cut]) is None
 
 
-def test_a_small_file_that_would_fill_the_memory_is_not_unpacked() -> None:
-    head = struct.pack(">2I5B", 60_000, 60_000, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+@pytest.mark.parametrize("side", [10_000, 60_000])
+def test_a_small_file_that_would_fill_the_memory_is_not_unpacked(side: int) -> None:
+    head = struct.pack(">2I5B", side, side, 8, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((side + 1) * side)) if side < 20_000 else b""
+    chunks = ((b"IHDR", head), (b"IDAT", rows), (b"IEND", b""))
     bomb = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
