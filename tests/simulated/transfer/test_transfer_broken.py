@@ -1,0 +1,107 @@
+"""Transfers that break off leave nothing half, and go on where they ended, in each way there is."""
+
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from threading import Thread
+
+import pytest
+from transfers import BIG, Cut, put, silent, there, write
+
+from components.errors import TransferFailed
+from components.remote.manifest import scan
+from components.remote.shell import Login, Shell, connect
+from components.remote.transfer import fetch, send, send_file
+
+
+def test_a_broken_transfer_leaves_the_folder_alone_and_goes_on_where_it_ended(
+    way: str, login: Login, shell: Shell, source: Path
+) -> None:
+    write(source / "first", b"1")
+    put(shell, source)
+    before = there(shell)
+    for number in range(40):
+        write(source / f"many/{number}", Random(number).randbytes(50_000))
+    write(source / "other.bin", Random(2).randbytes(BIG))
+    added = 40 * 50_000 + BIG
+    cut = Cut(shell)
+    with pytest.raises(TransferFailed, match="Run it again: it goes on where it ended"):
+        send(shell, source, scan(source), "folder", cut)
+
+    with connect(login) as again:
+        assert there(again) == before
+        sent = put(again, source)
+    assert 0 < sent < added
+    assert sent <= added - cut.done + (6 << 20), "what was on its way is lost at most"
+
+
+def test_a_file_is_sent_resumed_and_replaced(way: str, login: Login, shell: Shell, source: Path) -> None:
+    big = source / "big one.bin"
+    with pytest.raises(TransferFailed):
+        send_file(shell, big, "model/base file.safetensors", Cut(shell))
+    with connect(login) as again:
+        assert "base file.safetensors" not in there(again, "model")
+        assert 0 < send_file(again, big, "model/base file.safetensors", silent) < BIG
+        assert send_file(again, big, "model/base file.safetensors", silent) == 0
+        assert there(again, "model") == {"base file.safetensors": sha256(big.read_bytes()).hexdigest()}
+        write(big, b"x" * BIG)
+        assert send_file(again, big, "model/base file.safetensors", silent) == BIG
+        assert there(again, "model") == {"base file.safetensors": sha256(big.read_bytes()).hexdigest()}
+
+
+def test_a_file_comes_home_from_where_it_broke_off(
+    way: str, login: Login, shell: Shell, tmp_path: Path
+) -> None:
+    told: list[int] = []
+    target = tmp_path / "home" / "model [1]"
+    shell.run("making", "head -c 20000000 /dev/urandom > /workspace/model")
+    with pytest.raises(TransferFailed):
+        fetch(shell, "model", target, Cut(shell))
+    assert not target.exists()
+
+    with connect(login) as again:
+        digest = fetch(again, "model", target, lambda done, total, _: told.append(total - done))
+        assert told[0] < 19_000_000
+        assert sha256(target.read_bytes()).hexdigest() == digest
+        assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_a_part_of_another_file_is_not_used(login: Login, shell: Shell, tmp_path: Path) -> None:
+    shell.run("making", "head -c 20000000 /dev/urandom > /workspace/model")
+    with pytest.raises(TransferFailed):
+        fetch(shell, "model", tmp_path / "home/model", Cut(shell))
+    shell.run("making", "head -c 20000000 /dev/urandom > /workspace/model")
+    digest = fetch(shell, "model", tmp_path / "home/model", silent)
+
+    assert sha256((tmp_path / "home/model").read_bytes()).hexdigest() == digest
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["model"]
+
+
+def test_half_a_delta_is_used(
+    login: Login, shell: Shell, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(shell, source)
+    write(source / "big one.bin", Random(3).randbytes(BIG))
+    programs = tmp_path / "bin"
+    write(programs / "rsync", f'#!/bin/sh\nexec {shutil.which("rsync")} --bwlimit=1m "$@"\n'.encode())
+    (programs / "rsync").chmod(0o755)
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{programs}:{path}")
+
+    def cut() -> None:
+        with connect(login) as watcher:
+            watcher.run(
+                "waiting", "until find /workspace/folder.incoming -size +1M | grep -q .; do sleep 0.05; done"
+            )
+        Cut(shell)(2, 2, 0)
+
+    thread = Thread(target=cut)
+    thread.start()
+    with pytest.raises(TransferFailed):
+        send(shell, source, scan(source), "folder", silent)
+    thread.join()
+    monkeypatch.setenv("PATH", path)
+    assert there(shell)["big one.bin"] == sha256(Random(1).randbytes(BIG)).hexdigest()
+    assert put(shell, source) < BIG - (1 << 20)
