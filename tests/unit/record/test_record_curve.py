@@ -47,6 +47,11 @@ def test_ticks_are_round_few_and_reach_around_the_values(low: float, span: float
         assert min(abs(mantissa - round_) for round_ in (1, 2, 5)) < 1e-3
 
 
+def test_ticks_of_a_loss_that_hardly_moves_have_different_labels() -> None:
+    found = axis(0.1, math.nextafter(0.1, 1), 8)
+    assert len({number(tick) for tick in found.ticks}) == len(found.ticks)
+
+
 @given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(3, 9))
 def test_ticks_of_steps_are_whole_and_on_the_axis(low: int, span: int, most: int) -> None:
     found = steps_axis(low, low + span, most)

@@ -107,6 +107,14 @@ def test_the_derived_settings_are_marked_and_no_others() -> None:
     assert marked == ["2", "AdamW8bit", "3"]
 
 
+def test_a_checkpoint_says_whether_its_metadata_are_as_planned() -> None:
+    (checkpoint,) = record_of().checkpoints
+    for wrong, shown in ((None, False), ((), True), (("ss_epoch is 2, expected 3",), False)):
+        page = html(record_of(checkpoints=(checkpoint.model_copy(update={"wrong": wrong}),)), {})
+        assert ("as planned" in page) == shown
+        assert ('<span class="wrong">ss_epoch is 2, expected 3</span>' in page) == bool(wrong)
+
+
 def test_a_run_that_has_only_begun_has_a_page() -> None:
     record = Record(
         run="r",
