@@ -30,7 +30,7 @@ class Axis:
 
 def axis(low: float, high: float, most: int) -> Axis:
     """Return an axis from `low` to `high`, widened to round ticks: at most `most` of them (3 or more)."""
-    if high - low <= max(_LEAST, 1e-9 * abs(high)):
+    if high - low <= max(_LEAST, 1e-5 * abs(high)):
         high = low + (abs(low) if abs(low) > _LEAST else 1)
     unit = _unit((high - low) / (most - 2))
     first, last = math.floor(low / unit), math.ceil(high / unit)
