@@ -75,8 +75,8 @@ def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
     """
     if unknown := sorted(set(packages) - EXTRAS.keys()):
         raise SpecError(f"{', '.join(unknown)}: no version is known to fit; there are {', '.join(EXTRAS)}")
-    venv, torch = ("venv", _OWN) if way == "own" else ("/venv/main", _TEMPLATE)
-    stages = [_STAGES, torch, _SCRIPTS_AND_REQUIREMENTS, _extras(packages), _TOKENIZER_STAGE, _CHECK]
+    venv, first = ("venv", [_STAGES, _OWN]) if way == "own" else ("/venv/main", [_TEMPLATE, _STAGES])
+    stages = [*first, _SCRIPTS_AND_REQUIREMENTS, _extras(packages), _TOKENIZER_STAGE, _CHECK]
     script = f"venv=$(realpath -m {venv})\n{''.join(stages)}"
     return Trainer(
         install=Job("install", script),
@@ -89,7 +89,7 @@ def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
 
 
 _STAGES: Final = """export UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy DEBIAN_FRONTEND=noninteractive
-export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore
+export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PATH=$venv/bin:$HOME/.local/bin:$PATH
 # FOLDER NAME WHAT: fill FOLDER by do_NAME, unless its stamp says that WHAT is there
 stage() {
   local stamp=$1/.fragua-$2

@@ -6,7 +6,10 @@ The programs themselves live in `simulator/image`; here they are only put in the
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import uuid
 from typing import TYPE_CHECKING
 
@@ -21,7 +24,10 @@ export PATH="$VIRTUAL_ENV/bin:$PATH"
 deactivate() {{ PATH="${{PATH#"$VIRTUAL_ENV/bin:"}}"; unset VIRTUAL_ENV; unset -f deactivate; }}
 """
 ENTRYPOINT = """#!/bin/bash
-# Boots the image's services; like the real one it does not return.
+# Boots the image's services, provisioning first; like the real one it does not return.
+touch {mark}
+python3 -IS -c 'import sys; sys.path.insert(0, "{packages}"); from hardware import clock; clock.sleep(40)'
+rm -f {mark}
 exec sleep infinity
 """
 
@@ -31,11 +37,15 @@ def install(files: Files, spec: MachineSpec) -> None:
     files.install_python("/usr/local")
     programs = files.host_path("/usr/local/bin")
     for program in sorted((PROGRAMS / "bin").glob("*")):
+        if program.name == "uv" and not is_vast_image(spec.image):
+            continue
         link(programs / program.name, files.seen_path(f"/opt/simulated/image/bin/{program.name}"))
     if is_vast_image(spec.image):
         _install_vast(files)
     repository = spec.image.partition(":")[0]
     if "kohya" in repository:
+        if is_vast_image(spec.image):
+            _install_trainer(files)
         scripts = files.host_path("/workspace/kohya_ss/sd-scripts")
         if not scripts.exists():
             shutil.copytree(PROGRAMS / "sd-scripts", scripts, symlinks=True)
@@ -89,8 +99,23 @@ def _install_vast(files: Files) -> None:
     venv = files.seen_path("/venv/main")
     (files.host_path("/venv/main") / "bin/activate").write_text(ACTIVATE.format(venv=venv))
     entrypoint = files.host_path("/usr/local/bin/entrypoint.sh")
-    entrypoint.write_text(ENTRYPOINT)
+    packages = files.seen_path("/opt/simulated/image/lib/dist-packages")
+    entrypoint.write_text(ENTRYPOINT.format(mark=files.seen_path("/.provisioning"), packages=packages))
     entrypoint.chmod(0o755)
     bashrc = files.host_path("/root/.bashrc")
     if not bashrc.exists():
         bashrc.write_text('[ -z "$PS1" ] && return\n. "$(dirname "$HOME")/venv/main/bin/activate"\n')
+
+
+def _install_trainer(files: Files) -> None:
+    """Fill the environment as the image's build did, unless that was done for this way to see it."""
+    venv, seen = files.host_path("/venv/main"), files.seen_path("/venv/main")
+    accelerate = venv / "bin/accelerate"
+    if accelerate.exists() and accelerate.read_text().startswith(f"#!{seen}/"):
+        return
+    packages = PROGRAMS / "lib/dist-packages"
+    subprocess.run(
+        [sys.executable, "-m", "programs.kohya_image", str(venv), seen],
+        env={**os.environ, "PYTHONPATH": str(packages)},
+        check=True,
+    )

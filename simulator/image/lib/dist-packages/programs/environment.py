@@ -55,10 +55,12 @@ class Environment:
     Attributes:
         folder: where its `pyvenv.cfg` lies.
         packages: its site-packages folder.
+        seen: where its programs find it, if that is elsewhere.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seen: Path | None = None) -> None:
         self.folder = folder
+        self.seen = seen or folder.resolve()
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         self.packages = folder / "lib" / version / "site-packages"
 
@@ -114,7 +116,7 @@ class Environment:
         for command, program in commands.items():
             script = self.folder / "bin" / command
             script.write_text(
-                f"#!{self.folder.resolve() / 'bin' / 'python'}\nimport sys\nfrom "
+                f"#!{self.seen / 'bin' / 'python'}\nimport sys\nfrom "
                 f"programs.{program} import main\n"
                 'if __name__ == "__main__":\n    sys.exit(main(sys.argv[1:]))\n'
             )
