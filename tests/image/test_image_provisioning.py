@@ -18,7 +18,6 @@ from components.spec.model import BaseModelSource
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from image_machine import Machine
 
@@ -217,21 +216,48 @@ def test_a_machine_that_cannot_train_is_told_from_one_that_can(
     assert (done.stdout + done.stderr).splitlines()[-1] == last
 
 
-def test_the_trainer_uses_the_environment_and_the_tokenizers(machine: Machine, tmp_path: Path) -> None:
-    install(machine)
+def launch(machine: Machine) -> subprocess.CompletedProcess[str]:
+    """Start a training that gets no further than its dataset, which is empty."""
     found = trainer("own")
-    before = traffic(machine)
-    done = machine.run(
+    return machine.run(
         machine.home / found.accelerate,
         *("launch", "--num_processes", "1", "--mixed_precision", "bf16"),
         f"{found.scripts}/sdxl_train_network.py",
-        *("--pretrained_model_name_or_path", "missing.safetensors", "--output_dir", str(tmp_path)),
-        *("--train_data_dir", str(tmp_path), "--network_module", "networks.lora", "--resolution", "1024"),
+        *("--pretrained_model_name_or_path", "missing.safetensors", "--output_dir", "output"),
+        *("--train_data_dir", "run", "--network_module", "networks.lora", "--resolution", "1024"),
         *("--tokenizer_cache_dir", found.tokenizers),
     )
 
-    assert f"load tokenizer from cache: {found.tokenizers}/openai_clip" in done.stderr
+
+def test_the_trainer_needs_no_hub(machine: Machine) -> None:
+    install(machine)
+    before = traffic(machine)
+    machine.write_facts(faults=["hub_429"])
+    done = launch(machine)
+
+    assert done.returncode == 0
+    assert "No data found." in done.stderr
+    for name in ("openai_clip-vit-large-patch14", "laion_CLIP-ViT-bigG-14-laion2B-39B-b160k"):
+        assert f"load tokenizer from cache: tokenizers/{name}" in done.stderr
     assert traffic(machine) == before
+
+
+def test_without_them_or_with_half_of_them_it_would_fail(machine: Machine) -> None:
+    install(machine)
+    machine.write_facts(faults=["hub_429"])
+    folder = machine.home / "tokenizers/openai_clip-vit-large-patch14"
+    (folder / "merges.txt").rename(folder / "kept")
+    assert "OSError: Can't load tokenizer for 'tokenizers/openai_clip" in launch(machine).stderr
+
+    (folder / "kept").rename(folder / "merges.txt")
+    (folder / "vocab.json").write_text("<html>")
+    assert "json.decoder.JSONDecodeError: Expecting value" in launch(machine).stderr
+
+    shutil.rmtree(folder)
+    assert (
+        "429 Client Error: Too Many Requests for url: https://huggingface.co/openai/"
+        in launch(machine).stderr
+    )
 
 
 def bring(

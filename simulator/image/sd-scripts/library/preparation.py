@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hardware import clock, link
+from hardware import clock
 from hardware.facts import machine
 from torch import cuda, version
 
-from library import base_model, caches, checks, memory, speed
+from library import base_model, caches, checks, memory, speed, tokenizers
 from library import dataset_loading as images
 from library.console import Failure, echo, log, refuse, set_up_logging
 from library.dataset_config import DatasetSettings, read
@@ -20,6 +19,7 @@ from library.dataset_info import described
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from library.dataset import Dataset
 
@@ -27,8 +27,6 @@ _PACKAGES = (
     "torch", "tqdm", "accelerate", "diffusers", "transformers", "huggingface_hub", "numpy", "PIL",
     "imagesize", "cv2", "safetensors", "toml", "voluptuous", "einops",
 )  # fmt: skip
-_TOKENIZERS = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k")
-_TOKENIZER_BYTES = 2_000_000
 
 
 class Prepared(NamedTuple):
@@ -79,7 +77,7 @@ def prepare(args: argparse.Namespace, *, full: bool, sdxl: bool) -> Prepared | N
     block_rates = checks.full_args(args) if full and sdxl else None
     if args.seed is None:
         args.seed = random.randrange(2**32)
-    _load_tokenizers(args)
+    tokenizers.load(args.tokenizer_cache_dir)
     settings = read(args, full=full, dropout=True)
     datasets, validation = _load_datasets(args, settings, sdxl=sdxl, full=full)
     least = 32 if sdxl else 64
@@ -110,32 +108,6 @@ def prepare(args: argparse.Namespace, *, full: bool, sdxl: bool) -> Prepared | N
     return Prepared(
         datasets, validation, model, broken, overflows and not args.cache_latents, processes, block_rates
     )
-
-
-def _load_tokenizers(args: argparse.Namespace) -> None:
-    hub = Path(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface")) / "hub"
-    for name in _TOKENIZERS:
-        cached = Path(args.tokenizer_cache_dir) / name.replace("/", "_") if args.tokenizer_cache_dir else None
-        if cached and cached.exists():
-            log("tokenizer_from_cache", path=cached)
-            continue
-        here = hub / f"models--{name.replace('/', '--')}"
-        if not here.is_dir():
-            if os.environ.get("HF_HUB_OFFLINE") == "1":
-                raise Failure(
-                    "OSError",
-                    "We couldn't connect to 'https://huggingface.co' to load the files, and "
-                    "couldn't find them in the cached "
-                    "files.\nCheck your internet connection or see how to run the library in offline mode at "
-                    "'https://huggingface.co/docs/transformers/installation#offline-mode'.",
-                )
-            for _ in link.arriving(_TOKENIZER_BYTES):
-                pass
-            (here / "snapshots").mkdir(parents=True, exist_ok=True)
-        if cached:
-            log("tokenizer_to_cache", path=cached)
-            cached.mkdir(parents=True)
-            (cached / "vocab.json").write_text("{}")
 
 
 def _load_datasets(

@@ -31,7 +31,7 @@ class Machine(NamedTuple):
         ram_mib: host memory of the rented share.
         image: docker image reference.
         web: folder that stands for the internet, `<host>/<path>`; None for none.
-        faults: what is broken: `disk_full`, `nan_loss`.
+        faults: what is broken: `disk_full`, `hub_429`, `nan_loss`.
     """
 
     gpus: tuple[Gpu, ...]
