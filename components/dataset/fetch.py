@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from components.dataset import extract
 from components.errors import SpecError
-from components.remote.job import WORKSPACE, Job
+from components.remote.job import Job
+from components.remote.secret import secret_path, secret_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from components.spec.source import Archive, Git, Rclone, Source
 
 NAME: Final = "dataset"
-ENVIRONMENT: Final = ".fragua/secrets/dataset"
+ENVIRONMENT: Final = secret_path(NAME)
 
 _IMAGES: Final = (
     r"\( -iname '*.png' -o -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.webp' -o -iname '*.bmp' \)"
@@ -68,14 +69,9 @@ def environment(source: Source, variables: Mapping[str, str]) -> dict[str, str]:
 
 def environment_script(variables: Mapping[str, str]) -> str:
     """Return a script that leaves secret `variables` on the node for its job. It is a secret itself."""
-    lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
-    mark = f"END-{sha256(lines.encode()).hexdigest()[:16]}"
-    return f"""cd "{WORKSPACE}"
-umask 077
-mkdir -p "$(dirname {ENVIRONMENT})"
-cat > {ENVIRONMENT} <<'{mark}'
-{lines}{mark}
-"""
+    return secret_script(
+        NAME, "\n".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()))
+    )
 
 
 def _archive(source: Archive, side: str) -> str:
