@@ -59,8 +59,9 @@ class Curve:
 
     def _lines(self, rows: int) -> Iterator[Text]:
         """Yield the plot, `rows` high, and the line of steps below it."""
-        losses: list[Value] = [(step, max(-_DRAWABLE, min(_DRAWABLE, loss))) for step, loss in self.points]
-        scale = _scale(sorted(loss for _, loss in losses if loss is not None), max(3, rows * 2 // 3))
+        drawable = [max(-_DRAWABLE, min(_DRAWABLE, loss)) for _, loss in self.points]
+        losses: list[Value] = [(step, loss) for (step, _), loss in zip(self.points, drawable, strict=True)]
+        scale = _scale(sorted(drawable), rows)
         labels = {round(scale.share(tick) * (rows * 4 - 1)) // 4: number(tick) for tick in scale.ticks}
         margin = max(map(len, labels.values()))
         columns = self.width - margin - 2
@@ -73,7 +74,8 @@ class Curve:
                 if value is not None
             ]
 
-        raw, course = _cells(dots(losses)), _cells(_thick(_joined(dots(smooth(losses))), rows * 4 - 1))
+        raw = _cells(dots(losses))
+        course = _cells((right, up + lift) for right, up in _joined(dots(smooth(losses))) for lift in (0, 1))
         for row in reversed(range(rows)):
             line = Text(labels.get(row, "").rjust(margin), _FAINT, no_wrap=True)
             line.append(" ┤" if row in labels else " │", _FAINT)
@@ -87,13 +89,15 @@ class Curve:
         yield Text(f"{' ' * (margin + 2)}{first}{last:>{columns - len(first)}}", _FAINT, no_wrap=True)
 
 
-def _scale(measured: list[float], ticks: int) -> Axis:
-    """Return an axis that ends where the losses do, so that no row is lost, with the ticks between."""
-    low, high = measured[0], measured[int(0.995 * (len(measured) - 1))] * _OUTLIER
-    high = min(measured[-1], high)
-    wide = axis(low, high, ticks)
-    inside = tuple(tick for tick in wide.ticks if low <= tick <= high)
-    return Axis(low, high, inside) if inside and low < high else wide
+def _scale(measured: list[float], rows: int) -> Axis:
+    """Return an axis that ends where the losses do, so that no row is lost, with two or more ticks."""
+    low = measured[0]
+    high = min(measured[-1], measured[int(0.995 * (len(measured) - 1))] * _OUTLIER)
+    for ticks in range(max(3, rows * 2 // 3), 2 * rows):
+        inside = tuple(tick for tick in axis(low, high, ticks).ticks if low <= tick <= high)
+        if len(inside) > 1:
+            return Axis(low, high, inside)
+    return axis(low, high, 3)
 
 
 def _joined(dots: list[_Dot]) -> Iterator[_Dot]:
@@ -104,12 +108,6 @@ def _joined(dots: list[_Dot]) -> Iterator[_Dot]:
         for part in range(1, length + 1):
             share = part / length
             yield round(left + (right - left) * share), round(low + (high - low) * share)
-
-
-def _thick(dots: Iterable[_Dot], top: int) -> Iterator[_Dot]:
-    for right, up in dots:
-        yield right, up
-        yield right, min(top, up + 1)
 
 
 def _cells(dots: Iterable[_Dot]) -> dict[_Dot, int]:

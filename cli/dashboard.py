@@ -69,7 +69,9 @@ def line(progress: Progress, gauges: Gauges | None, price: float | None, spent_s
     """Return the same in one line of ASCII, for a file or a terminal that can only print."""
     parts = [_state(progress)[0]]
     if progress.step:
-        parts += str(progress), _rate(progress)
+        parts.append(str(progress))
+    if progress.seconds_per_step:
+        parts.append(_rate(progress))
     parts += (text for text, _ in _costs(progress, price, spent_s))
     if gauges:
         for gpu in gauges.gpus:

@@ -63,14 +63,15 @@ def printed(
     height: int = 40,
     **console: object,
 ) -> str:
-    to = Console(file=io.StringIO(), width=width, height=height, legacy_windows=False, **console)  # type: ignore[arg-type]
+    to = Console(file=io.StringIO(), width=width, height=height, highlight=False, **console)  # type: ignore[arg-type]
     to.print(view(progress, gauges, price, 2100, width))
     return to.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_panel_looks_as_it_was_found_good() -> None:
-    shown = "".join(printed(running(), GAUGES, 0.42, width) for width in (40, 80, 120))
-    assert shown == GOLDEN.read_text(encoding="utf-8")
+    for soft_wrap in (False, True):  # as consoles are, and as the commands' own is
+        shown = (printed(running(), GAUGES, 0.42, width, soft_wrap=soft_wrap) for width in (40, 80, 120))
+        assert "".join(shown) == GOLDEN.read_text(encoding="utf-8")
 
 
 def test_the_line_says_the_same_in_ascii() -> None:
@@ -86,6 +87,7 @@ def test_the_line_says_the_same_in_ascii() -> None:
 @example([1.7e308, -1.7e308], None, None, 40, 40)
 @example([5e-324, 0.0], None, None, 200, 40)
 @example([1e17, 1e17 + 16], None, None, 80, 12)
+@example([0.1, 0.2], Gauges((GpuGauge(0, *[1e9] * 5),)), None, 40, 16)
 def test_nothing_is_wider_than_its_terminal_nor_higher_for_the_curve(
     losses: list[float], gauges: Gauges | None, price: float | None, width: int, height: int
 ) -> None:
@@ -111,7 +113,16 @@ def test_the_curve_is_as_high_as_there_is_room(height: int, rows: int) -> None:
     shown = printed(running(), None, 0.42, height=height).splitlines()
     without = printed(replace(running(), points=()), None, 0.42, height=height).splitlines()
     assert len(shown) - len(without) == (rows + 2 if rows else 0)
+    assert not rows or sum("┤" in row for row in shown) > 1
     assert any("step 1 " in row for row in shown) == (rows > 0)
+
+
+def test_what_is_not_known_takes_no_room() -> None:
+    nothing = printed(running(), None)
+    assert printed(running(), Gauges()) == nothing
+    silent = printed(running(), Gauges((GpuGauge(3, *[None] * 5),))).splitlines()
+    assert silent[-2].strip("│ ") == "GPU 3"
+    assert len(silent) == len(nothing.splitlines()) + 1
 
 
 def test_a_falling_loss_falls_from_left_to_right() -> None:
