@@ -1,7 +1,7 @@
-"""The machine's side of a transfer: what is there, and how the new takes the old one's place.
+"""The machine's side of a transfer: what is there, and how the new comes into place.
 
-`FOLDER.incoming` is filled beside `FOLDER` and then takes its place. A receipt keeps what was verified then,
-so that only what was written to since is hashed again.
+`FOLDER.incoming` takes what is sent, until all of it is verified. A receipt keeps what was verified then, so
+that only what was written to since is hashed again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from components.remote.job import WORKSPACE
 from components.remote.manifest import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from components.remote.manifest import Manifest
     from components.remote.shell import Shell
@@ -26,7 +26,7 @@ _FIND: Final = r"-type f -printf '%s:%T@:%i %P\0'"
 
 
 class Landing:
-    """A folder on a machine, relative to the workspace, and the side folder that is to take its place."""
+    """A folder on a machine, relative to the workspace, and the side folder for what is sent."""
 
     def __init__(self, shell: Shell, folder: str) -> None:
         """Describe it; nothing happens yet."""
@@ -38,17 +38,23 @@ class Landing:
 
         A hash is there where the file's size does not already rule out that its content is the manifest's.
         """
-        self._run(
-            "looking for what was interrupted",
-            f"[ -e {self._folder} ] || [ ! -e {self._old} ] || mv -T -- {self._old} {self._folder}",
-        )
+        sums, stamps, folder, side = self._run(
+            "looking for what is on the machine",
+            f"""cat -- {shlex.quote(self._receipt)} 2>/dev/null || printf '\\0\\0'
+for each in {self._folder} {self._side}; do
+  printf '\\0\\0'
+  [ ! -d "$each" ] || find "$each" {_FIND}
+done""",
+        ).split("\0\0")
         sizes, wanted = (
             {file.size for file in manifest.files},
             {file.path: file.size for file in manifest.files},
         )
+        hashes = {path: digest for digest, path in _entries(sums)}
+        known = {(stamp, path): hashes[path] for stamp, path in _entries(stamps) if path in hashes}
         return (
-            self._found(self.folder, self._received(), lambda _, size: size in sizes),
-            self._found(self.side, {}, lambda path, size: wanted.get(path) == size),
+            self._found(self.folder, folder, known, lambda _, size: size in sizes),
+            self._found(self.side, side, {}, lambda path, size: wanted.get(path) == size),
         )
 
     def prepare(self, stale: Iterable[str], needed: int) -> None:
@@ -58,7 +64,7 @@ class Landing:
             TransferFailed: they have none.
         """
         words = self._run(
-            "clearing the way",
+            "preparing the side folder",
             f"""mkdir -p -- {self._side} && cd {self._side} && xargs -0 -r rm -f --
 find . -mindepth 1 -type d -empty -delete
 stat -f -c '%a %S' .""",
@@ -91,19 +97,22 @@ done""",
             )
         )
 
-    def swap(self, manifest: Manifest) -> None:
-        """Put the side folder, which now holds what the manifest says, in the folder's place."""
+    def move(self, manifest: Manifest, surplus: Iterable[str]) -> None:
+        """Put what the side folder holds in place, and take the `surplus` away."""
+        gone = "".join(f"{path}\0" for path in surplus)
         sums = "".join(f"{file.sha256} {file.path}\0" for file in manifest.files)
+        receipt = shlex.quote(self._receipt)
         self._run(
             "putting the sent files in place",
             f"""set -e
-rm -rf -- {self._old}
-[ ! -e {self._folder} ] || mv -T -- {self._folder} {self._old}
-mv -T -- {self._side} {self._folder}
-rm -rf -- {self._old}
-mkdir -p .fragua/received
-{{ cat; find {self._folder} {_FIND}; }} > {shlex.quote(self._receipt)}""",
-            f"{sums}\0",
+mkdir -p -- {self._folder} .fragua/received
+head -c {len(gone.encode())} | (cd {self._folder} && xargs -0 -r rm -f --)
+find {self._folder} -mindepth 1 -type d -empty -delete
+cp -al --remove-destination -T -- {self._side} {self._folder}
+rm -rf -- {self._side}
+{{ cat; find {self._folder} {_FIND}; }} > {receipt}.new
+mv -- {receipt}.new {receipt}""",
+            f"{gone}{sums}\0\0",
         )
 
     @property
@@ -114,35 +123,22 @@ mkdir -p .fragua/received
     def _side(self) -> str:
         return shlex.quote(self.side)
 
-    @property
-    def _old(self) -> str:
-        return shlex.quote(f"{self.folder}.old")
-
     def _run(self, what: str, script: str, stdin: str = "") -> str:
         return self._shell.run(what, f'cd "{WORKSPACE}" || exit\n{script}', stdin, _SECONDS)
 
-    def _listed(self, top: str) -> dict[str, str]:
-        """Return the stamp of each file in `top`."""
-        quoted = shlex.quote(top)
-        listing = self._run("listing what is on the machine", f"[ ! -d {quoted} ] || find {quoted} {_FIND}")
-        return _stamps(listing)
-
-    def _received(self) -> dict[tuple[str, str], str]:
-        """Return the hash of each path with the stamp that it had when it was verified."""
-        receipt = self._run("reading the receipt", f"cat {shlex.quote(self._receipt)} 2>/dev/null || true")
-        sums, _, listing = receipt.partition("\0\0")
-        known = {path: digest for digest, _, path in (line.partition(" ") for line in sums.split("\0"))}
-        return {(path, stamp): known.get(path, "") for path, stamp in _stamps(listing).items()}
-
     def _found(
-        self, top: str, known: dict[tuple[str, str], str], likely: Callable[[str, int], bool]
+        self,
+        top: str,
+        listing: str,
+        known: dict[tuple[str, str], str],
+        likely: Callable[[str, int], bool],
     ) -> dict[str, Found]:
         there = {
-            path: Found(int(stamp.partition(":")[0]), known.get((path, stamp), ""))
-            for path, stamp in self._listed(top).items()
+            path: Found(int(stamp.partition(":")[0]), known.get((stamp, path), ""))
+            for stamp, path in _entries(listing)
         }
         unknown = [path for path, each in there.items() if not each.sha256 and likely(path, each.size)]
-        sums = self.hashes(top, unknown)
+        sums = self.hashes(top, unknown) if unknown else {}
         return {path: Found(each.size, sums.get(path, each.sha256)) for path, each in there.items()}
 
 
@@ -165,5 +161,8 @@ def parse_sums(output: str) -> dict[str, str]:
     return {path: digest for digest, _, path in (line.partition("  ") for line in output.split("\n"))}
 
 
-def _stamps(listing: str) -> dict[str, str]:
-    return {path: stamp for stamp, _, path in (entry.partition(" ") for entry in listing.split("\0")) if path}
+def _entries(listing: str) -> Iterator[tuple[str, str]]:
+    """Yield what comes before the first space of each entry, and the path behind it."""
+    for entry in filter(None, listing.split("\0")):
+        first, _, path = entry.partition(" ")
+        yield first, path

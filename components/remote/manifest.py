@@ -70,14 +70,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Delta:
-    """What makes a side folder equal to a manifest, out of a folder that stays as it is.
+    """What makes a folder on the machine equal to a manifest, out of it and of a side folder.
 
     Attributes:
+        surplus: paths in the folder that must go.
         stale: paths in the side folder that must go; what is broken off may stay.
         links: path of a file of the manifest to the path in the folder that has its content.
         missing: the files whose content is not there.
     """
 
+    surplus: frozenset[str]
     stale: frozenset[str]
     links: dict[str, str]
     missing: tuple[File, ...]
@@ -89,15 +91,23 @@ def part(file: File) -> str:
 
 
 def compare(manifest: Manifest, folder: dict[str, Found], side: dict[str, Found]) -> Delta:
-    """Return how the side folder becomes what the manifest says."""
-    origin = {found.sha256: path for path, found in folder.items() if found.sha256}
-    whole = {file for file in manifest.files if file.path in side and side[file.path].sha256 == file.sha256}
-    absent = [file for file in manifest.files if file not in whole]
-    links = {file.path: origin[file.sha256] for file in absent if file.sha256 in origin}
-    missing = tuple(file for file in absent if file.path not in links)
+    """Return what is to be done so that `folder`, with `side` moved into it, holds what the manifest says."""
+    there = {path: found.sha256 for path, found in folder.items()}
+    arrived = {path: found.sha256 for path, found in side.items()}
+    origin = {digest: path for path, digest in there.items() if digest}
+    absent = [file for file in manifest.files if there.get(file.path) != file.sha256]
+    whole = {file.path for file in absent if arrived.get(file.path) == file.sha256}
+    links = {
+        file.path: origin[file.sha256] for file in absent if file.path not in whole and file.sha256 in origin
+    }
+    missing = tuple(file for file in absent if file.path not in whole and file.path not in links)
     halves = {file.path for file in missing if file.path in side and side[file.path].size < file.size}
-    kept = {file.path for file in whole} | halves | {part(file) for file in missing}
-    return Delta(frozenset(side.keys() - kept), links, missing)
+    return Delta(
+        surplus=frozenset(there.keys() - manifest.hashes.keys()),
+        stale=frozenset(arrived.keys() - whole - halves - {part(file) for file in missing}),
+        links=links,
+        missing=missing,
+    )
 
 
 def scan(folder: Path) -> Manifest:

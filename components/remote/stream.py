@@ -50,7 +50,7 @@ def small(shell: Shell, source: Path, files: list[File], folder: str, progress: 
 
     # tar names a file when it begins it, so sed hands on each name when the next one comes: it is whole then
     script = f"""cd "{WORKSPACE}/"{shlex.quote(folder)} && set -o pipefail
-tar -xvf - --no-same-owner --quoting-style=literal | sed -un 'x;1!p;${{x;p}}' |
+tar -xvf - --no-same-owner --quoting-style=literal | sed -n 'x;1!p;${{x;p}}' |
 xargs -d '\\n' -r -n 200 sha256sum --"""
     return parse_sums(pour(shell, "unpacking on the machine", script, write))
 

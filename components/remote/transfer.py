@@ -1,8 +1,8 @@
 """Files to and from a machine, whole or not at all; what broke off goes on where it ended.
 
-Up: a side folder becomes what the manifest says and then takes the folder's place. Content that the machine
-has is linked, not sent. Small files go as one tar stream; a big one goes as a stream of its own, or, where
-the machine has an older version of it and both sides have rsync, as a delta.
+Up: what the machine lacks goes into a side folder, is verified there and then moved into place. A file that
+it has under another name is linked, not sent. Small files go as one tar stream; a big one goes as a stream of
+its own, or, where the machine has an older version of it and both sides have rsync, as a delta.
 Down: into a part file, verified by hash, synced and renamed.
 """
 
@@ -63,9 +63,8 @@ def send(shell: Shell, source: Path, manifest: Manifest, folder: str, tell: Tell
     sent = left - sum(file.size for file in changed)
     arrived: dict[str, str] = {}
     if delta.links:
-        stream.link(
-            shell, {f"{landing.side}/{path}": f"{folder}/{target}" for path, target in delta.links.items()}
-        )
+        links = {f"{landing.side}/{path}": f"{folder}/{origin}" for path, origin in delta.links.items()}
+        stream.link(shell, links)
     if small:
         arrived |= stream.small(shell, source, small, landing.side, progress)
     for file, offset in begun.items():
@@ -81,7 +80,7 @@ def send(shell: Shell, source: Path, manifest: Manifest, folder: str, tell: Tell
             f"{len(broken)} files did not arrive whole or changed meanwhile, such as {broken[0]}; "
             "what was there before is untouched. Run it again."
         )
-    landing.swap(manifest)
+    landing.move(manifest, delta.surplus)
     return sent
 
 

@@ -71,11 +71,13 @@ def test_only_what_may_have_changed_is_hashed_and_what_did_is_mended(shell: Shel
     assert there(shell) == scan(source).hashes
 
 
-def test_an_interrupted_change_of_place_is_taken_back(shell: Shell, source: Path) -> None:
+def test_what_was_interrupted_while_it_was_put_in_place_is_finished(shell: Shell, source: Path) -> None:
     put(shell, source)
-    shell.run("interrupting", "cd /workspace; mv folder folder.old; mkdir folder.incoming")
-    assert send(shell, source, scan(source), "folder", silent) == 0
-    assert there(shell) == scan(source).hashes
+    shell.run(
+        "undoing", "cd /workspace; mkdir folder.incoming; mv folder/deep folder/plain.png folder.incoming"
+    )
+    shell.run("undoing", "cd /workspace; cp -al folder/-dash.txt folder.incoming; echo half > folder/surplus")
+    assert put(shell, source) == 0
 
 
 def test_an_empty_folder_is_sent(shell: Shell, source: Path, tmp_path: Path) -> None:
