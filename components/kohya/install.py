@@ -31,8 +31,12 @@ EXTRAS: Final[Mapping[str, str]] = {
 }
 """What a job may want besides sd-scripts' own requirements; xformers' version follows torch's."""
 
-_CONSTRAINTS: Final = ("bitsandbytes==0.50.2", "numpy==2.2.6", "tensorboard==2.20.0")
-"""What sd-scripts leaves open; the first is the one whose optimizers' arguments were read."""
+_PINS: Final = "bitsandbytes==0.50.2 numpy==2.2.6 tensorboard==2.21.0"
+"""What sd-scripts leaves open: the bitsandbytes whose arguments were read, the newest numpy that has wheels
+for Python 3.10, the first TensorBoard that does without pkg_resources."""
+
+_UNTIL: Final = "2026-11-20"
+"""No package of a later day is taken, so that what those need in turn stays what was tried."""
 
 _XFORMERS: Final = {"2.6.0": "0.0.29.post3", "2.7.1": "0.0.31.post1", "2.8.0": "0.0.32.post2"}
 """By version of torch: each is built for one."""
@@ -164,12 +168,14 @@ _SCRIPTS_AND_REQUIREMENTS: Final = f"""do_scripts() {{
 }}
 stage {_SCRIPTS} scripts {SD_SCRIPTS_COMMIT}
 mkdir -p .fragua
-printf '%s\\n' {" ".join(_CONSTRAINTS)} torch==$torch > .fragua/constraints.txt
+constraints=$PWD/.fragua/constraints.txt
+printf '%s\\n' {_PINS} torch==$torch > $constraints
+pinned() {{ packages --constraint $constraints --exclude-newer {_UNTIL} "$@"; }}
 # its requirements name the checkout itself as `.`
 do_requirements() {{
-  (cd {_SCRIPTS} && packages -r requirements.txt tensorboard --constraint ../.fragua/constraints.txt)
+  (cd {_SCRIPTS} && pinned -r requirements.txt tensorboard)
 }}
-stage $venv requirements "sd-scripts {SD_SCRIPTS_COMMIT[:8]}, {", ".join(_CONSTRAINTS)}, torch $torch"
+stage $venv requirements "sd-scripts {SD_SCRIPTS_COMMIT[:8]} of {_UNTIL}, {_PINS}, torch $torch"
 if ! $venv/bin/python -c 'import cv2' 2> /dev/null; then
   echo "libraries: libgl1, libglib2.0-0"
   apt-get update -qq > /dev/null
@@ -190,7 +196,7 @@ esac
 """
         steps = "  packages $xformers --index-url $index\n"
     if named:
-        steps += f"  packages {named} --constraint .fragua/constraints.txt\n"
+        steps += f"  pinned {named}\n"
     if not steps:
         return ""
     return f'{choice}do_extras() {{\n{steps}}}\nstage $venv extras "$xformers {named}, torch $torch"\n'

@@ -238,7 +238,9 @@ def test_commands_come_with_their_packages(machine: Machine, venv: Path) -> None
     )
 
     assert machine.run(venv / "bin/accelerate", "env").returncode == 0
-    assert machine.run(venv / "bin/tensorboard", "--version").stdout == "2.20.0\n"
+    assert machine.run(venv / "bin/tensorboard", "--version").stdout == "2.21.0\n"
+    machine.run("uv", "pip", "install", "-q", "--python", "venv", "tensorboard==2.20.0")
+    assert "No module named 'pkg_resources'" in machine.run(venv / "bin/tensorboard", "--version").stderr
 
 
 def test_requirements_must_be_files_and_checkouts_projects(machine: Machine, venv: Path) -> None:

@@ -50,7 +50,7 @@ def assert_installed(
     assert done.stdout.splitlines()[-1].startswith(f"installed: torch {torch} computes on ")
     found = versions(machine)
     assert found["torch"] == torch
-    assert (found["transformers"], found["tensorboard"]) == ("4.54.1", "2.20.0")
+    assert (found["transformers"], found["tensorboard"]) == ("4.54.1", "2.21.0")
     assert (machine.home / "sd-scripts/sdxl_train.py").is_file()
     head = machine.run("git", "-C", "sd-scripts", "rev-parse", "HEAD").stdout.strip()
     assert head == SD_SCRIPTS_COMMIT

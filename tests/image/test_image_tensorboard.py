@@ -65,7 +65,7 @@ def test_the_server_shows_its_page_and_the_scalars(trainer: Trainer) -> None:
     try:
         for line in server.stderr:
             if found := re.search(
-                r"TensorBoard 2.20.0 at (http://localhost:\d+/) \(Press CTRL\+C to quit\)", line
+                r"TensorBoard 2.21.0 at (http://localhost:\d+/) \(Press CTRL\+C to quit\)", line
             ):
                 break
         assert found

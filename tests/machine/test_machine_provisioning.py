@@ -70,7 +70,7 @@ def test_the_images_environment_gets_what_our_commit_needs(machine: Rented) -> N
     versions = dict(line.split("==") for line in machine.output("uv pip freeze --python /venv/main").split())
     assert (versions["torch"], versions["accelerate"]) == ("2.7.1+cu128", "1.6.0")
     assert (versions["xformers"], versions["wandb"]) == ("0.0.31.post1", "0.23.1")
-    assert machine.output(f"cd /workspace && {TRAINER.tensorboard} --version") == "2.20.0\n"
+    assert machine.output(f"cd /workspace && {TRAINER.tensorboard} --version") == "2.21.0\n"
     assert machine.output(f"git -C /workspace/{TRAINER.scripts} rev-parse HEAD") == f"{SD_SCRIPTS_COMMIT}\n"
     machine.output(f"test -e /workspace/{TRAINER.tokenizers}/openai_clip-vit-large-patch14/vocab.json")
     assert "STOPPED" in machine.ssh("supervisorctl status kohya").stdout.decode()
@@ -100,4 +100,4 @@ def test_a_plain_image_gets_everything_even_uv(yard: Yard) -> None:
     assert (status.state, status.tail) == ("done", "installed: torch 2.6.0+cu124 computes on 2 GPU"), log(
         machine
     )
-    assert machine.output(f"/workspace/{own.tensorboard} --version") == "2.20.0\n"
+    assert machine.output(f"/workspace/{own.tensorboard} --version") == "2.21.0\n"

@@ -25,8 +25,10 @@ def test_every_script_is_bash_and_pins_what_it_installs(way: Way, packages: Abst
     subprocess.run(["bash", "-n"], input=script.encode(), check=True)
     assert all(pin in script for name, pin in EXTRAS.items() if name in packages)
     for line in re.findall(r"^ *packages (.+)$", script, re.MULTILINE):
-        words = [word for word in line.split() if word[0] not in "-$" and "/" not in word]
-        assert all("==" in word or word in {"requirements.txt", "tensorboard"} for word in words), line
+        assert "--index-url" in line
+        assert "==" in line or "$xformers" in line, line
+    for line in re.findall(r"^ *(?:\(.*&& )?pinned (.+?)\)?$", script, re.MULTILINE):
+        assert line == "-r requirements.txt tensorboard" or all("==" in word for word in line.split()), line
 
 
 @given(ways, extras)

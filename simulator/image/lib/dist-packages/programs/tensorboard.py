@@ -7,6 +7,7 @@ import json
 import os
 import struct
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +27,8 @@ _PAGE = (
 
 def main(arguments: list[str]) -> int:
     """Run TensorBoard until it is killed."""
+    version = metadata.version("tensorboard")
+    _need_pkg_resources(version)
     parser = argparse.ArgumentParser("tensorboard", allow_abbrev=True)
     for name in (
         "--logdir",
@@ -39,7 +42,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--port", type=int, default=6006)
     parser.add_argument("--bind_all", action="store_true")
     parser.add_argument("--load_fast", default="auto")
-    parser.add_argument("--version", action="version", version="2.20.0")
+    parser.add_argument("--version", action="version", version=version)
     args = parser.parse_args(arguments)
     if not args.logdir:
         fail("Error: A logdir or db must be specified. For example `tensorboard --logdir mylogdir`", 1)
@@ -58,9 +61,25 @@ def main(arguments: list[str]) -> int:
     if not args.bind_all and not args.host:
         warn("Serving TensorBoard on localhost; to expose to the network, use a proxy or pass --bind_all")
     shown = os.uname().nodename if args.bind_all else args.host or "localhost"
-    warn(f"TensorBoard 2.20.0 at http://{shown}:{server.server_port}/ (Press CTRL+C to quit)")
+    warn(f"TensorBoard {version} at http://{shown}:{server.server_port}/ (Press CTRL+C to quit)")
     server.serve_forever()
     return 0
+
+
+def _need_pkg_resources(version: str) -> None:
+    """End as TensorBoard 2.20 and older do where setuptools no longer brings pkg_resources."""
+    here, setuptools = _release(version), _release(metadata.version("setuptools"))
+    if here < (2, 21) and setuptools >= (82, 0):
+        fail(
+            "Traceback (most recent call last):\n  import pkg_resources\n"
+            "ModuleNotFoundError: No module named 'pkg_resources'",
+            1,
+        )
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,7 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
             case "/data/logdir":
                 return {"logdir": str(self.logdir)}
             case "/data/environment":
-                return {"version": "2.20.0", "data_location": str(self.logdir), "window_title": ""}
+                return {
+                    "version": metadata.version("tensorboard"),
+                    "data_location": str(self.logdir),
+                    "window_title": "",
+                }
             case "/data/runs":
                 return sorted(self._runs())
             case "/data/plugin/scalars/tags":

@@ -13,7 +13,8 @@ _WITH_VALUE = {
     "--torch-backend": "backend", "-c": "constraint", "--constraint": "constraint", "--format": "format",
     "--index-strategy": "", "--prerelease": "", "--link-mode": "", "--cache-dir": "", "-f": "",
     "--find-links": "", "--prompt": "", "--directory": "", "--resolution": "", "--target": "",
-    "--prefix": "", "--no-build-isolation-package": "", "--no-binary": "", "--only-binary": "",
+    "--prefix": "", "--exclude-newer": "", "--no-build-isolation-package": "", "--no-binary": "",
+    "--only-binary": "",
 }  # fmt: skip
 
 
