@@ -43,12 +43,18 @@ def check(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="weight: the program's own cost; fleet: 1, 10, 50 machines.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="weight: the program's own cost; fleet: 1, 10, 50 machines; transfer: uploads."),
+    ],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="For transfer: `full`, and MB/s of a slower way.")
+    ] = None,
 ) -> None:
     """Measure, and print ratios against a baseline of the same run."""
     from importlib import import_module
 
-    import_module(f"bench.{name}").main(ROOT)
+    import_module(f"bench.{name}").main(ROOT, *(arguments or []))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from components.errors import TransferFailed
 from components.remote.job import WORKSPACE
-from components.remote.landing import parse_sums
+from components.remote.landing import HASH, parse_sums
 from components.remote.manifest import part
 from components.remote.pipe import BLOCK, pour
 
@@ -48,10 +48,10 @@ def small(shell: Shell, source: Path, files: list[File], folder: str, progress: 
             out.write(bytes(-file.size % 512))
         out.write(_END)
 
-    # tar names a file when it begins it, so sed hands on each name when the next one comes: it is whole then
+    # tar names a file when it begins it; sed hands each name on when the next one comes: it is whole then
     script = f"""cd "{WORKSPACE}/"{shlex.quote(folder)} && set -o pipefail
-tar -xvf - --no-same-owner --quoting-style=literal | sed -n 'x;1!p;${{x;p}}' |
-xargs -d '\\n' -r -n 200 sha256sum --"""
+tar -xvf - --no-same-owner --quoting-style=literal | sed -n 's|^|./|;x;1!p;${{x;p}}' |
+xargs -d '\\n' -r -n 200 {HASH}"""
     return parse_sums(pour(shell, "unpacking on the machine", script, write))
 
 
@@ -76,7 +76,7 @@ def big(shell: Shell, source: Path, file: File, path: str, offset: int, progress
 path={shlex.quote(path)} part={shlex.quote(str(where.parent / part(file)))}
 mkdir -p -- {shlex.quote(str(where.parent))}
 exec 3<> "$part"
-sum=$({{ head -c {offset} <&3; tee --output-error=exit /dev/fd/4 4>&1 >&3; }} | sha256sum)
+sum=$({{ head -c {offset} <&3; tee --output-error=exit /dev/fd/4 4>&1 >&3; }} | {HASH})
 [ "$(stat -c %s -- "$part")" -ge {file.size} ] || exit 1
 sum=${{sum%% *}}
 if [ "$sum" = {file.sha256} ]; then mv -T -- "$part" "$path"; else rm -- "$part"; fi

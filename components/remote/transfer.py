@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from components.errors import CommandFailed, TransferFailed
 from components.remote import rsync, stream
 from components.remote.job import WORKSPACE
-from components.remote.landing import Landing, check_room
+from components.remote.landing import HASH, Landing, check_room
 from components.remote.manifest import File, compare, part, sha256
 from components.remote.pipe import draw
 from components.remote.progress import Progress
@@ -73,7 +73,7 @@ def send(shell: Shell, source: Path, manifest: Manifest, folder: str, tell: Tell
     if changed:
         landing.complete(file.path for file in changed if file.path in side)
         sent += rsync.update(shell, source, changed, landing.side, folder, progress)
-        arrived |= landing.hashes(landing.side, (file.path for file in changed))
+        arrived |= {file.path: landing.digest(file.path) for file in changed}
     broken = [file.path for file in delta.missing if arrived.get(file.path) != file.sha256]
     if broken:
         raise TransferFailed(
@@ -100,7 +100,7 @@ def send_file(shell: Shell, source: Path, path: str, tell: Tell) -> int:
     words = shell.run(
         f"looking for {path}",
         f"""cd "{WORKSPACE}" && mkdir -p -- {folder}
-if [ "$(stat -c %s -- {quoted} 2>&1)" = {file.size} ]; then sha256sum < {quoted}; else echo none -; fi
+if [ "$(stat -c %s -- {quoted} 2>&1)" = {file.size} ]; then {HASH} < {quoted}; else echo none -; fi
 stat -c %s -- {folder}/{part(file)} 2>/dev/null || echo 0
 stat -f -c '%a %S' -- {folder}""",
         timeout=_HASH_SECONDS,
@@ -127,7 +127,7 @@ def fetch(shell: Shell, path: str, target: Path, tell: Tell) -> str:
     try:
         words = shell.run(
             f"hashing {path}",
-            f'cd "{WORKSPACE}"; stat -c %s -- {quoted}; sha256sum < {quoted}',
+            f'cd "{WORKSPACE}"; stat -c %s -- {quoted}; {HASH} < {quoted}',
             timeout=_HASH_SECONDS,
         ).split()
     except CommandFailed as error:

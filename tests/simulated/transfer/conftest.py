@@ -15,7 +15,7 @@ from components.remote.shell import Login, Shell, connect
 from components.vast import keys
 from components.vast.release import release
 
-WAYS = ("openssh and rsync", "no rsync here", "no rsync there", "no ssh here")
+WAYS = ("openssh and rsync", "no rsync here", "no rsync and no openssl there", "no ssh here")
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,13 @@ def way(
         for name in {"ssh", "rsync"} - {hidden}:
             (programs / name).symlink_to(str(shutil.which(name)))
         monkeypatch.setenv("PATH", str(programs))
-    if request.param == "no rsync there":
-        shell.run("hiding", "mkdir /root/bin; ln -s /usr/bin/* /root/bin; rm /root/bin/rsync")
+    if request.param == "no rsync and no openssl there":
+        shell.run(
+            "hiding", "mkdir /root/bin; ln -s /usr/bin/* /root/bin; rm /root/bin/rsync /root/bin/openssl"
+        )
         shell.run("hiding", "cp /etc/environment /root/kept; echo PATH=/root/bin >> /etc/environment")
     yield request.param
-    if request.param == "no rsync there":
+    if request.param == "no rsync and no openssl there":
         shell.run("showing", "cp /root/kept /etc/environment; rm -r /root/bin")
 
 

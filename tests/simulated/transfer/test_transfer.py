@@ -14,12 +14,12 @@ from components.remote.shell import Login, Shell
 from components.remote.transfer import send, send_file
 from components.vast import keys
 
-COUNT = r"""mv /usr/local/bin/sha256sum /root && cat > /usr/local/bin/sha256sum << 'END'
+COUNT = r"""cat > /usr/local/bin/openssl << 'END'
 #!/bin/bash
-printf '%s\n' "${@:2}" >> /root/hashed
-exec /usr/bin/sha256sum "$@"
+printf '%s\n' "${@:4}" >> /root/hashed
+exec /usr/bin/openssl "$@"
 END
-chmod +x /usr/local/bin/sha256sum"""
+chmod +x /usr/local/bin/openssl"""
 
 
 def test_a_folder_arrives_and_then_only_what_is_new(way: str, shell: Shell, source: Path) -> None:
@@ -64,10 +64,8 @@ def test_only_what_may_have_changed_is_hashed_and_what_did_is_mended(shell: Shel
         "changing", "cd /workspace/folder; printf x > plain.png; echo longer >> -dash.txt; echo > surplus"
     )
     assert send(shell, source, scan(source), "folder", silent) == 1 + (source / "-dash.txt").stat().st_size
-    hashed = shell.run(
-        "reading", "cat /root/hashed; rm /root/hashed; mv /root/sha256sum /usr/local/bin"
-    ).split()
-    assert sorted(hashed) == ["-dash.txt", "plain.png", "plain.png", "surplus"]
+    hashed = shell.run("reading", "cat /root/hashed; rm /root/hashed /usr/local/bin/openssl").split()
+    assert sorted(hashed) == ["./-dash.txt", "./plain.png", "./plain.png", "./surplus"]
     assert there(shell) == scan(source).hashes
 
 
