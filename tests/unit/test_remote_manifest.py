@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import TransferFailed
-from components.remote.manifest import File, Manifest, scan, sha256
+from components.remote.manifest import File, Found, Manifest, compare, part, scan, sha256
 
 
 def fill(folder: Path, files: dict[str, bytes]) -> Path:
@@ -94,3 +95,43 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(TransferFailed, match=r"gone: No such file or directory$"):
         sha256(tmp_path / "gone")
+
+
+PATHS = st.sampled_from(["a", "b", "c/d", ".e"])
+THERE = st.dictionaries(PATHS, st.sampled_from(["", "x", "xx", "yy", "zzz"]))
+WANTED = st.dictionaries(st.sampled_from(["a", "b", "c/d"]), st.sampled_from(["", "x", "xx", "yy", "zzz"]))
+
+
+def on_machine(files: dict[str, str], hashed: Callable[[str], bool] = lambda _: True) -> dict[str, Found]:
+    return {path: Found(len(text), text if hashed(path) else "") for path, text in files.items()}
+
+
+@given(WANTED, THERE, THERE, st.sets(PATHS))
+def test_what_is_compared_becomes_the_manifest_and_nothing_that_is_there_is_sent(
+    wanted: dict[str, str], folder: dict[str, str], side: dict[str, str], unknown: set[str]
+) -> None:
+    """Contents stand for their hashes; of some files in the folder nobody asked for the hash."""
+    manifest = Manifest(tuple(File(path, len(text), text) for path, text in wanted.items()))
+
+    delta = compare(manifest, on_machine(folder, lambda path: path not in unknown), on_machine(side))
+
+    after = {path: text for path, text in side.items() if path not in delta.stale}
+    after |= {path: folder[origin] for path, origin in delta.links.items()}
+    after |= {file.path: wanted[file.path] for file in delta.missing}
+    parts = {part(file) for file in delta.missing}
+    assert {path: text for path, text in folder.items() if path not in delta.surplus} | {
+        path: text for path, text in after.items() if path not in parts
+    } == wanted
+    known = {text for path, text in folder.items() if path not in unknown}
+    assert not known & {file.sha256 for file in delta.missing} - {""}
+
+
+def test_of_what_broke_off_only_the_beginning_of_what_is_missing_stays() -> None:
+    big, other = File("big", 100, "1" * 64), File("big", 90, "2" * 64)
+    side = {part(big): Found(60, ""), part(other): Found(60, ""), "big": Found(99, ""), "gone": Found(1, "")}
+
+    assert compare(Manifest((big,)), {}, side).stale == {part(other), "gone"}
+
+
+def test_a_half_file_as_long_as_the_whole_does_not_stay() -> None:
+    assert compare(Manifest((File("big", 100, "1" * 64),)), {}, {"big": Found(100, "")}).stale == {"big"}
