@@ -1,18 +1,15 @@
 """A folder on a machine becomes what the manifest says, in each way there is; only what is new is sent."""
 
 import shutil
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from transfers import BIG, put, silent, there, write
 
-from components.errors import AccessDenied, HostKeyChanged, TransferFailed
+from components.errors import TransferFailed
 from components.remote.manifest import File, Manifest, scan
 from components.remote.shell import Login, Shell
-from components.remote.transfer import send, send_file
-from components.vast import keys
+from components.remote.transfer import send
 
 COUNT = r"""cat > /usr/local/bin/openssl << 'END'
 #!/bin/bash
@@ -121,44 +118,3 @@ def test_a_disk_without_room_is_said_before_anything_is_sent(shell: Shell, sourc
         TransferFailed, match=r"disk is full: folder needs 1000000000 MB more.*raise node.disk"
     ):
         send(shell, source, Manifest((File("plain.png", 10**15, "0" * 64),)), "folder", silent)
-
-
-def test_the_key_is_in_no_argument_and_gone_afterwards(
-    shell: Shell, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    modes: set[tuple[bool | str, int]] = set()
-    arguments: list[bytes] = []
-
-    def look(done: int, _total: int, _rate: float) -> None:
-        arguments.extend(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
-        for path in (tmp_path / "temporary").rglob("*"):
-            modes.add((path.is_dir() or path.name, path.stat().st_mode & 0o777))
-        if done == BIG:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        send_file(shell, source / "big one.bin", "model/x", look)
-
-    body = shell.login.private_key.split("\n")[1].encode()
-    assert any(b"HostName=" in each for each in arguments)
-    assert not any(body in each for each in arguments)
-    assert modes == {(True, 0o700), ("id_ed25519", 0o600), ("known_hosts", 0o644)}
-    assert list((tmp_path / "temporary").iterdir()) == []
-
-
-def test_ssh_refuses_another_host_key(shell: Shell, source: Path) -> None:
-    other = keys.generate("x")[1].rsplit(" ", 1)[0]
-    deceived = Shell(shell.connection, replace(shell.login, host_key=other))
-    with pytest.raises(HostKeyChanged, match="Nothing was sent"):
-        send(deceived, source, scan(source), "folder", silent)
-    assert there(shell) == {}
-    with pytest.raises(AccessDenied):
-        send(
-            Shell(shell.connection, replace(shell.login, private_key=keys.generate("x")[0])),
-            source,
-            scan(source),
-            "folder",
-            silent,
-        )
