@@ -93,7 +93,7 @@ def check(what: str, code: int, words: str) -> None:
     Raises:
         HostKeyChanged: the machine showed another host key.
         AccessDenied: it refused the stack's key.
-        TransferFailed: the connection broke off.
+        TransferFailed: the connection broke off, or the machine's disk is full.
         CommandFailed: the command itself failed.
     """
     if not code:
@@ -104,6 +104,10 @@ def check(what: str, code: int, words: str) -> None:
         )
     if "Permission denied (publickey" in words:
         raise AccessDenied(f"{what}: the machine refuses the stack's SSH key")
+    if "No space left on device" in words:
+        raise TransferFailed(
+            f"{what}: the machine's disk is full; raise node.disk, or remove something there. {AGAIN}"
+        )
     if code < 0 or code in _LOST:
         raise TransferFailed(f"{what}: the connection broke off: {words.strip()[-300:]}. {AGAIN}")
     raise CommandFailed(what, code, words)

@@ -81,7 +81,7 @@ sum=$({{ head -c {offset} <&3; tee --output-error=exit /dev/fd/4 4>&1 >&3; }} | 
 sum=${{sum%% *}}
 if [ "$sum" = {file.sha256} ]; then mv -T -- "$part" "$path"; else rm -- "$part"; fi
 echo $sum"""
-    return pour(shell, f"sending {file.path}", script, write).strip()
+    return pour(shell, f"sending {file.path}", script, write).strip()[-64:]
 
 
 _END = bytes(1024)

@@ -2,18 +2,22 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 from threading import Thread
 
 import pytest
+from rented import Cloud, Run
 from transfers import BIG, Cut, put, silent, there, write
 
 from components.errors import TransferFailed
+from components.remote import landing, transfer
 from components.remote.manifest import scan
 from components.remote.shell import Login, Shell, connect
 from components.remote.transfer import fetch, send, send_file
+from components.vast.release import release
 
 
 def test_a_broken_transfer_leaves_the_folder_alone_and_goes_on_where_it_ended(
@@ -105,3 +109,27 @@ def test_half_a_delta_is_used(
     monkeypatch.setenv("PATH", path)
     assert there(shell)["big one.bin"] == sha256(Random(1).randbytes(BIG)).hexdigest()
     assert put(shell, source) < BIG - (1 << 20)
+
+
+def test_a_disk_that_fills_up_meanwhile_is_said(
+    start: Callable[[], Run], cloud: Cloud, shell: Shell, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else takes the room that was there when it was looked for."""
+    for module in (landing, transfer):
+        monkeypatch.setattr(module, "check_room", lambda *_: None)
+    first = start()
+    [healthy] = first.acquire()
+    release(cloud.api(), [], first.request.owner)
+    cloud.ask("POST", f"machines/{healthy.instance.machine_id}/fault", fault="disk_full")
+    [full] = start().acquire()
+    cloud.ask("POST", f"machines/{healthy.instance.machine_id}/fault", fault=None)
+
+    with connect(full.login) as narrow:
+        with pytest.raises(TransferFailed, match=r"sending big one.bin: the machine's disk is full"):
+            send(narrow, source, scan(source), "folder", silent)
+        assert there(narrow) == {}
+        for number in range(20):
+            write(source / f"many/{number}", bytes(100_000))
+        with pytest.raises(TransferFailed, match="unpacking on the machine: the machine's disk is full"):
+            send(narrow, source, scan(source), "folder", silent)
+        assert there(narrow) == {}
