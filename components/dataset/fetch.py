@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from components.dataset import extract
 from components.errors import SpecError
 from components.remote.job import Job
+from components.remote.package import needed
 from components.remote.secret import secret_path, secret_script
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ git fetch -q --depth 1 origin {source.commit} || git fetch -q origin '+refs/head
 git checkout -q --force {source.commit}
 git clean -fdxq
 if grep -rqs filter=lfs --include=.gitattributes .; then
-  {_installed("git-lfs")}
+  {needed("command -v git-lfs", "git-lfs")}
   git lfs install --local --skip-repo > /dev/null
   git lfs pull
 fi
@@ -137,20 +138,13 @@ rm -rf .git
 
 def _rclone(source: Rclone, side: str) -> str:
     target = shlex.quote(f"{source.remote}:{source.path}")
-    return f"""{_installed("rclone")}
+    return f"""{needed("command -v rclone", "rclone")}
 set -a
 . {ENVIRONMENT}
 set +a
 rclone sync {target} {side} --config '' --exclude '.*' --exclude '.*/**' --transfers 16 --checkers 16 \\
   --stats 5s --stats-one-line --stats-log-level NOTICE
 """
-
-
-def _installed(program: str) -> str:
-    return (
-        f"command -v {program} > /dev/null || "
-        f"{{ apt-get update -qq && apt-get install -yqq {program}; }} > /dev/null"
-    )
 
 
 def _into_place(side: str, folder: str) -> str:

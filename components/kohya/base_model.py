@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from components.errors import SpecError
 from components.remote.job import Job
+from components.remote.package import needed
 from components.remote.secret import secret_path, secret_script
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ if [ -e $file ]; then
   exit 0
 fi
 mkdir -p models
+{needed("command -v curl", "curl", "ca-certificates")}
 stop() {{
   echo "base model: $1"
   exit 1
@@ -165,7 +167,8 @@ if end != size:
 END
 """
 
-_DOWNLOAD: Final = """code=0
+_DOWNLOAD: Final = """trap 'rm -f $part.head' EXIT
+code=0
 # one byte tells how many there are, and whether we may have them; 63: the server would give all instead,
 # which is told from the pages that come with redirects by its size
 status=$(get --range 0-0 --max-filesize 100000 --max-time 60 --dump-header $part.head -o /dev/null) || code=$?
@@ -183,7 +186,6 @@ size=$(tr -d '\\r' < $part.head | awk '
   tolower($1) == "content-length:" && !range { size = $2 }
   tolower($1) == "content-range:" { range = $0; sub(/.*\\//, "", range); size = range }
   END { if (size ~ /^[0-9]+$/) print size }')
-rm $part.head
 there() { stat -c %s $part 2> /dev/null || echo 0; }
 whole() { [ "$size" ] && [ "$(there)" = $size ]; }
 if [ "$size" ]; then

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from components.errors import SpecError
 from components.remote.job import Job
+from components.remote.package import needed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -80,7 +81,8 @@ def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
     if unknown := sorted(set(packages) - EXTRAS.keys()):
         raise SpecError(f"{', '.join(unknown)}: no version is known to fit; there are {', '.join(EXTRAS)}")
     venv, first = ("venv", [_STAGES, _OWN]) if way == "own" else ("/venv/main", [_TEMPLATE, _STAGES])
-    stages = [*first, _SCRIPTS_AND_REQUIREMENTS, _extras(packages), _TOKENIZER_STAGE, _CHECK]
+    programs = needed("command -v git && command -v curl", "git", "curl", "ca-certificates")
+    stages = [f"{programs}\n", *first, _SCRIPTS_AND_REQUIREMENTS, _extras(packages), _TOKENIZER_STAGE, _CHECK]
     script = f"venv=$(realpath -m {venv})\n{''.join(stages)}"
     return Trainer(
         install=Job("install", script),
@@ -92,7 +94,7 @@ def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
     )
 
 
-_STAGES: Final = """export UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy DEBIAN_FRONTEND=noninteractive
+_STAGES: Final = """export UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy
 export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PATH=$venv/bin:$HOME/.local/bin:$PATH
 # FOLDER NAME WHAT: fill FOLDER by do_NAME, unless its stamp says that WHAT is there
 stage() {
@@ -176,11 +178,7 @@ do_requirements() {{
   (cd {_SCRIPTS} && pinned -r requirements.txt tensorboard)
 }}
 stage $venv requirements "sd-scripts {SD_SCRIPTS_COMMIT[:8]} of {_UNTIL}, {_PINS}, torch $torch"
-if ! $venv/bin/python -c 'import cv2' 2> /dev/null; then
-  echo "libraries: libgl1, libglib2.0-0"
-  apt-get update -qq > /dev/null
-  apt-get install -yqq -oDPkg::Lock::Timeout=300 --no-install-recommends libgl1 libglib2.0-0 > /dev/null
-fi
+{needed("$venv/bin/python -c 'import cv2'", "libgl1", "libglib2.0-0")}
 """
 
 
