@@ -171,7 +171,8 @@ _DOWNLOAD: Final = """trap 'rm -f $part.head' EXIT
 code=0
 # one byte tells how many there are, and whether we may have them; 63: the server would give all instead,
 # which is told from the pages that come with redirects by its size
-status=$(get --range 0-0 --max-filesize 100000 --max-time 60 --dump-header $part.head -o /dev/null) || code=$?
+status=$(get --range 0-0 --max-filesize 100000 --max-time 60 --retry-max-time 60 --dump-header $part.head \\
+  -o /dev/null) || code=$?
 case $code/$status in
   1/*) stop "the address leads away from https" ;;
   */401|*/403) denied ;;
