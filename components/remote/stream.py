@@ -76,8 +76,10 @@ def big(shell: Shell, source: Path, file: File, path: str, offset: int, progress
 path={shlex.quote(path)} part={shlex.quote(str(where.parent / part(file)))}
 mkdir -p -- {shlex.quote(str(where.parent))}
 exec 3<> "$part"
-sum=$({{ head -c {offset} <&3; tee --output-error=exit /dev/fd/4 4>&1 >&3; }} | {HASH})
+head -c {offset} <&3 > /dev/null
+cat >&3
 [ "$(stat -c %s -- "$part")" -ge {file.size} ] || exit 1
+sum=$({HASH} < "$part")
 sum=${{sum%% *}}
 if [ "$sum" = {file.sha256} ]; then mv -T -- "$part" "$path"; else rm -- "$part"; fi
 echo $sum"""
