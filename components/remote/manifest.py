@@ -90,6 +90,11 @@ def part(file: File) -> str:
     return f".{file.sha256}.part"
 
 
+def begun(file: File, size: int) -> int:
+    """Return how many bytes of a part of that `size` are the beginning of `file`; a longer one is none."""
+    return size if size <= file.size else 0
+
+
 def compare(manifest: Manifest, folder: dict[str, Found], side: dict[str, Found]) -> Delta:
     """Return what is to be done so that `folder`, with `side` moved into it, holds what the manifest says."""
     there = {path: found.sha256 for path, found in folder.items()}

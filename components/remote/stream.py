@@ -75,6 +75,7 @@ def big(shell: Shell, source: Path, file: File, path: str, offset: int, progress
     script = f"""cd "{WORKSPACE}" && set -eo pipefail
 path={shlex.quote(path)} part={shlex.quote(str(where.parent / part(file)))}
 mkdir -p -- {shlex.quote(str(where.parent))}
+[ {offset} -gt 0 ] || rm -f -- "$part"
 exec 3<> "$part"
 head -c {offset} <&3 > /dev/null
 cat >&3

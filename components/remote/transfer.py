@@ -19,7 +19,7 @@ from components.errors import CommandFailed, TransferFailed
 from components.remote import rsync, stream
 from components.remote.job import WORKSPACE
 from components.remote.landing import HASH, Landing, check_room
-from components.remote.manifest import File, compare, part, sha256
+from components.remote.manifest import File, begun, compare, part, sha256
 from components.remote.pipe import draw
 from components.remote.progress import Progress
 
@@ -55,8 +55,9 @@ def send(shell: Shell, source: Path, manifest: Manifest, folder: str, tell: Tell
     big = [file for file in delta.missing if file.size >= BIG]
     older = [file for file in big if file.path in there]
     changed = older if older and rsync.usable(shell) else []
-    begun = {file: side[part(file)].size if part(file) in side else 0 for file in big if file not in changed}
-    left = sum(file.size for file in delta.missing) - sum(begun.values())
+    offsets = {file: begun(file, side[part(file)].size) if part(file) in side else 0 for file in big}
+    offsets = {file: offset for file, offset in offsets.items() if file not in changed}
+    left = sum(file.size for file in delta.missing) - sum(offsets.values())
 
     landing.prepare(delta.stale, left)
     progress = Progress(left, tell)
@@ -67,7 +68,7 @@ def send(shell: Shell, source: Path, manifest: Manifest, folder: str, tell: Tell
         stream.link(shell, links)
     if small:
         arrived |= stream.small(shell, source, small, landing.side, progress)
-    for file, offset in begun.items():
+    for file, offset in offsets.items():
         path = f"{landing.side}/{file.path}"
         arrived[file.path] = stream.big(shell, source / file.path, file, path, offset, progress)
     if changed:
@@ -107,7 +108,7 @@ stat -f -c '%a %S' -- {folder}""",
     ).split()
     if words[0] == file.sha256:
         return 0
-    offset = int(words[2])
+    offset = begun(file, int(words[2]))
     check_room(path, file.size - offset, words[3:])
     if stream.big(shell, source, file, path, offset, Progress(file.size - offset, tell)) != file.sha256:
         raise TransferFailed(f"{source} changed while it was sent, or did not arrive whole. Run it again.")
@@ -121,9 +122,10 @@ def fetch(shell: Shell, path: str, target: Path, tell: Tell) -> str:
     arrived before a connection broke off waits beside it, and is not sent again.
 
     Raises:
-        TransferFailed: it does not exist there, or did not arrive whole, or the connection broke off.
+        TransferFailed: it does not exist there, did not arrive whole, cannot be written here, or the
+            connection broke off.
     """
-    quoted = shlex.quote(str(PurePosixPath(path)))
+    quoted = shlex.quote(path)
     try:
         words = shell.run(
             f"hashing {path}",
@@ -135,11 +137,24 @@ def fetch(shell: Shell, path: str, target: Path, tell: Tell) -> str:
     size, digest = int(words[0]), words[1]
     if target.is_file() and sha256(target) == digest:
         return digest
-    target.parent.mkdir(parents=True, exist_ok=True)
     beginning = target.with_name(f".{target.name}.{digest[:16]}.part")
-    for other in target.parent.glob(f".{escape(target.name)}.*.part"):
-        if other != beginning:
-            other.unlink()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for other in target.parent.glob(f".{escape(target.name)}.*.part"):
+            if other != beginning:
+                other.unlink()
+        found = _continue(shell, path, beginning, size, tell)
+    except OSError as error:
+        raise TransferFailed(f"{target}: {error.strerror}") from None
+    if found != digest:
+        beginning.unlink()
+        raise TransferFailed(f"{path} did not arrive whole; run it again")
+    beginning.replace(target)
+    return digest
+
+
+def _continue(shell: Shell, path: str, beginning: Path, size: int, tell: Tell) -> str:
+    """Append to `beginning` what it lacks of a file on the machine, and return the hash of all."""
     with beginning.open("ab+") as file:
         file.seek(0)
         found = hashlib.file_digest(file, "sha256")
@@ -150,16 +165,8 @@ def fetch(shell: Shell, path: str, target: Path, tell: Tell) -> str:
             found.update(block)
             progress.add(len(block))
 
-        draw(
-            shell,
-            f"fetching {path}",
-            f'cd "{WORKSPACE}" && exec tail -c +{file.tell() + 1} -- {quoted}',
-            take,
-        )
+        script = f'cd "{WORKSPACE}" && exec tail -c +{file.tell() + 1} -- {shlex.quote(path)}'
+        draw(shell, f"fetching {path}", script, take)
         file.flush()
         os.fsync(file.fileno())
-    if found.hexdigest() != digest:
-        beginning.unlink()
-        raise TransferFailed(f"{path} did not arrive whole; run it again")
-    beginning.replace(target)
-    return digest
+    return found.hexdigest()

@@ -103,15 +103,15 @@ WANTED = st.dictionaries(st.sampled_from(["a", "b", "c/d"]), st.sampled_from([""
 
 
 def on_machine(files: dict[str, str], hashed: Callable[[str], bool] = lambda _: True) -> dict[str, Found]:
-    return {path: Found(len(text), text if hashed(path) else "") for path, text in files.items()}
+    return {path: Found(len(text), f"#{text}" if hashed(path) else "") for path, text in files.items()}
 
 
 @given(WANTED, THERE, THERE, st.sets(PATHS))
 def test_what_is_compared_becomes_the_manifest_and_nothing_that_is_there_is_sent(
     wanted: dict[str, str], folder: dict[str, str], side: dict[str, str], unknown: set[str]
 ) -> None:
-    """Contents stand for their hashes; of some files in the folder nobody asked for the hash."""
-    manifest = Manifest(tuple(File(path, len(text), text) for path, text in wanted.items()))
+    """A hash is # and the content; of some files in the folder it is unknown."""
+    manifest = Manifest(tuple(File(path, len(text), f"#{text}") for path, text in wanted.items()))
 
     delta = compare(manifest, on_machine(folder, lambda path: path not in unknown), on_machine(side))
 
@@ -122,8 +122,8 @@ def test_what_is_compared_becomes_the_manifest_and_nothing_that_is_there_is_sent
     assert {path: text for path, text in folder.items() if path not in delta.surplus} | {
         path: text for path, text in after.items() if path not in parts
     } == wanted
-    known = {text for path, text in folder.items() if path not in unknown}
-    assert not known & {file.sha256 for file in delta.missing} - {""}
+    known = {f"#{text}" for path, text in folder.items() if path not in unknown}
+    assert not known & {file.sha256 for file in delta.missing}
 
 
 def test_of_what_broke_off_only_the_beginning_of_what_is_missing_stays() -> None:

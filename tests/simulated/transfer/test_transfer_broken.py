@@ -72,6 +72,22 @@ def test_a_file_comes_home_from_where_it_broke_off(
         assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+def test_a_part_that_is_too_long_is_no_beginning(shell: Shell, source: Path) -> None:
+    big = source / "big one.bin"
+    part = f"/workspace/model/.{sha256(big.read_bytes()).hexdigest()}.part"
+    shell.run("making", f"mkdir /workspace/model; head -c {BIG + 1} /dev/zero > {part}")
+
+    assert send_file(shell, big, "model/base", silent) == BIG
+    assert there(shell, "model") == {"base": sha256(big.read_bytes()).hexdigest()}
+
+
+def test_a_place_here_that_cannot_be_written_is_said(shell: Shell, tmp_path: Path) -> None:
+    shell.run("making", "echo model > /workspace/model")
+    (tmp_path / "file").touch()
+    with pytest.raises(TransferFailed, match="file/model: File exists"):
+        fetch(shell, "model", tmp_path / "file" / "model", silent)
+
+
 def test_a_part_of_another_file_is_not_used(login: Login, shell: Shell, tmp_path: Path) -> None:
     shell.run("making", "head -c 20000000 /dev/urandom > /workspace/model")
     with pytest.raises(TransferFailed):
