@@ -10,12 +10,12 @@ from pulumi import automation as auto
 
 from cli.console import Voice, bar
 from cli.project import known, listener, reason, selected
-from components.errors import FraguaError, TrainingFailed, Unreachable
+from components.errors import FraguaError, HostKeyChanged, RemoteError, TrainingFailed, Unreachable
 from components.kohya.launch import Launch
 from components.kohya.ledger import closed
 from components.kohya.run import Run
-from components.kohya.training import Follower, prove
-from components.remote.shell import PATIENCE, Login, connect
+from components.kohya.training import Follower, failure
+from components.remote.shell import Login, connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from components.remote.shell import Shell
 
 _POLL: Final = 1.0
+_PATIENCE: Final = 10.0
+"""Seconds to try to reach a machine before Vast.ai is asked what became of it."""
 _RECONNECT: Final = 5.0
 _GIVE_UP: Final = 600.0
 _FIRST_STEP: Final = 3600.0
-_MOST_MACHINES: Final = 20
+_MOST_LOSSES: Final = 20
+_MOST_TIMES: Final = 3
+"""The same error on the same machine."""
 
 
 def run(root: Path, stack: str) -> None:
@@ -43,20 +47,26 @@ def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
 
     Raises:
         TrainingFailed: it ended without its checkpoint.
-        FraguaError: the stack has no training, or machines were lost too often.
+        FraguaError: the stack has no training, or it was cut off too often.
         Unreachable: the machine could not be reached for ten minutes, though Vast.ai says that it runs.
     """
-    for _ in range(_MOST_MACHINES):
+    said: list[tuple[int, str]] = []
+    for _ in range(_MOST_LOSSES):
         found = known(stack)
         if not found["launch"]:
             raise FraguaError(f"stack {stack.name} has no training: does its `pulumi up` succeed?")
         try:
             return _follow(found, root, voice)
-        except Unreachable as error:
+        except (TrainingFailed, HostKeyChanged):
+            raise
+        except RemoteError as error:  # whatever was going on when the machine went away
             voice.still()
+            said.append((int(found["instance"]), str(error)))
+            if said.count(said[-1]) >= _MOST_TIMES:
+                raise
             voice.line(f"{error}; asking Vast.ai what became of the machine")
             _replace(stack, found["instance"], voice)
-    raise FraguaError(f"{_MOST_MACHINES} machines were lost in this run; look at its job's bid and countries")
+    raise FraguaError(f"the run was cut off {_MOST_LOSSES} times; look at its job's bid and countries")
 
 
 def _follow(found: dict[str, Any], root: Path, voice: Voice) -> list[Path]:
@@ -65,9 +75,13 @@ def _follow(found: dict[str, Any], root: Path, voice: Voice) -> list[Path]:
     Raises:
         Unreachable: the machine is not reached any more.
     """
-    launch = Launch.model_validate_json(found["launch"])
-    with connect(Login.of(found["login"]), PATIENCE) as shell:
-        run = Run(launch, root / found["checkpoints"], shell)
+    launch, home = Launch.model_validate_json(found["launch"]), root / found["checkpoints"]
+    if (run := Run(launch, home)).complete:
+        run.keep(closed(run.ledger, "done"))
+        voice.line(f"{launch.run} is complete in {os.path.relpath(home)}")
+        return run.checkpoints
+    with connect(Login.of(found["login"]), _PATIENCE) as shell:
+        run = Run(launch, home, shell)
         if before := run.checkpoints:
             voice.line(f"{len(before)} checkpoints were brought home before")
         follower = Follower(run.job)
@@ -77,13 +91,9 @@ def _follow(found: dict[str, Any], root: Path, voice: Voice) -> list[Path]:
                 break
             voice.line("the machine was restarted: going on with the training")
             follower = run.go_on(shell, int(found["instance"]), _FIRST_STEP)
-        last = f"{launch.folder}/{run.ledger.parts[-1].folder}/{run.ledger.name}.safetensors"
-        try:
-            prove(shell, follower, job, last)
-        except TrainingFailed:
-            run.keep(closed(run.ledger, "failed"), shell)
-            raise
-        run.keep(closed(run.ledger, "done"), shell)
+        run.keep(closed(run.ledger, "done" if run.complete else "failed"), shell)
+        if not run.complete:
+            raise TrainingFailed(failure(shell, job))
         return run.checkpoints
 
 
@@ -134,7 +144,7 @@ def _replace(stack: auto.Stack, instance: int, voice: Voice) -> None:
 
 def _answers(found: dict[str, Any]) -> bool:
     try:
-        with connect(Login.of(found["login"]), PATIENCE):
+        with connect(Login.of(found["login"]), _PATIENCE):
             return True
     except Unreachable:
         return False

@@ -83,6 +83,8 @@ class Ledger(_Record):
         name: sd-scripts' output name.
         script: that trains it.
         epochs: planned in all.
+        states: whether states are saved; then weights alone, which hold neither optimizer nor schedule, are
+            never gone on with.
         steps_per_epoch: 0 until a part told.
         parts: in order.
     """
@@ -91,6 +93,7 @@ class Ledger(_Record):
     name: str
     script: Script
     epochs: PositiveInt
+    states: bool = True
     steps_per_epoch: NonNegativeInt = 0
     parts: tuple[Part, ...] = ()
 
@@ -137,10 +140,11 @@ class Steps(NamedTuple):
 
 
 def next_part(ledger: Ledger) -> Point:
-    """Return where to go on: after the last epoch whose state is whole at home; nothing is left at `epochs`.
+    """Return where to go on: after the last epoch whose checkpoint and state are whole at home.
 
-    A state with which a part failed before its first step is not taken again. Where no state is left, the
-    newest checkpoint is taken, which holds neither optimizer nor schedule.
+    Nothing is left at `epochs`. An epoch without its checkpoint is trained again, so that none is missing.
+    A state with which a part failed before its first step is not taken again. Where the run saves no states,
+    the newest checkpoint is taken, which holds neither optimizer nor schedule.
     """
     spoiled = {part.state for part in ledger.parts if part.ended == "failed" and not part.steps}
     home = [
@@ -151,7 +155,12 @@ def next_part(ledger: Ledger) -> Point:
     ]
     if any(epoch == ledger.epochs for is_state, epoch, _ in home if not is_state):
         return Point(ledger.epochs, steps_per_epoch=ledger.steps_per_epoch)
-    usable = [each for each in home if each[2] not in spoiled]
+    checkpoints = {epoch for is_state, epoch, _ in home if not is_state}
+    usable = [
+        each
+        for each in home
+        if each[2] not in spoiled and each[0] == ledger.states and each[1] in checkpoints
+    ]
     if not usable:
         return Point(0, steps_per_epoch=ledger.steps_per_epoch)
     is_state, epoch, path = max(usable, key=lambda each: each[:2])

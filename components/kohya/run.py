@@ -30,6 +30,7 @@ from components.kohya.ledger import (
 )
 from components.kohya.resume import described
 from components.kohya.training import Follower, first_step, name_of, prepare, start, state, stop, tail
+from components.remote.collect import collect
 from components.remote.job import WORKSPACE, Job
 from components.remote.manifest import scan
 from components.remote.shell import PATIENCE, Login, connect
@@ -58,8 +59,11 @@ def begin(props: dict[str, Any]) -> int:
         jobs = [Job(name, script) for name, script in props["preparations"].items()]
         prepare(shell, jobs, props["limit"], say)
         run = Run(launch, Path(props["home"]), shell)
-        follower = run.go_on(shell, int(props["machine"]), props["limit"])
-        say(f"training {launch.run}: {follower.progress}")
+        if run.complete:
+            say(f"{launch.run} is complete in {props['home']}; to train it again, move that folder away")
+        else:
+            follower = run.go_on(shell, int(props["machine"]), props["limit"])
+            say(f"training {launch.run}: {follower.progress}")
         return run.ledger.epochs * run.ledger.steps_per_epoch
 
 
@@ -90,11 +94,12 @@ class Run:
             name=launch.variants[0].options["output_name"],
             script=launch.script,
             epochs=launch.epochs,
+            states=bool(launch.variants[0].options.get("save_state")),
         )
 
     @property
     def complete(self) -> bool:
-        """Whether the last checkpoint is at home."""
+        """Whether the last checkpoint is at home, which comes only when the trainer said that it is saved."""
         return next_part(self.ledger).done >= self.ledger.epochs
 
     @property
@@ -116,16 +121,12 @@ class Run:
     def go_on(self, shell: Shell, machine: int, limit: float) -> Follower:
         """Train the next part on `machine`, or take up the one that runs there; wait for its first step.
 
-        A run that is complete is trained again: what is at home of it is moved aside first.
-
         Raises:
             TrainingFailed: it ended before its first step.
             Unreachable: no step after `limit` seconds.
         """
         if self.ledger.parts and self._taken_up(shell, machine):
             return first_step(shell, self.job, limit, say)
-        if self.complete:
-            self._set_aside()
         for number, variant in enumerate(self._launch.variants):
             point = next_part(self.ledger)
             self.keep(begun(self.ledger, machine), shell)
@@ -159,26 +160,27 @@ class Run:
         ledger = observed(self.ledger, follower.progress)
         part, new = ledger.parts[-1], []
         there = {PurePosixPath(path).name for path in follower.progress.whole}
-        for saved in part.saved:
-            if saved.files or saved.name not in there:
+        for saved in _wanted(part):
+            if saved.name not in there:
                 continue
-            root = f"{self._launch.folder}/{part.folder}"
-            names = [saved.name] if saved.kind == "checkpoint" else _files(shell, root, saved.name)
-            hashes = {}
-            for name in names:
-                target = self._home / part.folder / name
+            source, home = (
+                f"{self._launch.folder}/{part.folder}/{saved.name}",
+                self._home / part.folder / saved.name,
+            )
 
-                def moved(done: int, total: int, rate: float, name: str = name) -> None:
-                    tell(name, done, total, rate)
+            def moved(done: int, total: int, rate: float, name: str = saved.name) -> None:
+                tell(name, done, total, rate)
 
-                hashes[name] = fetch(shell, f"{root}/{name}", target, moved)
+            if saved.kind == "checkpoint":
+                hashes = {saved.name: fetch(shell, source, home, moved)}
+                new.append(self._show(home, self._shown(saved)))
+            else:
+                files = collect(shell, source, home, moved)
+                hashes = {f"{saved.name}/{path}": digest for path, digest in files.items()}
             ledger = brought(ledger, part.index, saved.name, hashes)
             self.keep(ledger, shell)
-            if saved.kind == "checkpoint":
-                new.append(self._show(self._home / part.folder / saved.name, self._shown(saved)))
-            else:
-                self._forget_states()
-                ledger = self.ledger
+            self._forget_states()
+            ledger = self.ledger
         self.keep(ledger, shell)
         return new
 
@@ -256,12 +258,14 @@ class Run:
             shutil.copy2(file, shown)
         return shown
 
-    def _set_aside(self) -> None:
-        """Move what is at home of a run that is complete to a folder of its own."""
-        aside = self._home.with_name(f"{self._home.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-        self._home.rename(aside)
-        say(f"{self._home} was complete; it is in {aside} now, and the run begins anew")
-        self.ledger = self.ledger.model_copy(update={"parts": ()})
+
+def _wanted(part: Part) -> list[Saved]:
+    """Return what is to come home, by epoch, so that a later one is never there alone; one state will do."""
+    by_epoch = sorted(part.saved, key=lambda saved: (saved.epoch, saved.kind))
+    newest = next((saved for saved in reversed(by_epoch) if saved.kind == "state"), None)
+    return [
+        saved for saved in by_epoch if not saved.files and (saved.kind == "checkpoint" or saved == newest)
+    ]
 
 
 def _without_steps(ledger: Ledger) -> list[Part]:
@@ -275,11 +279,3 @@ def _silent(_name: str, _done: int, _total: int, _rate: float) -> None:
 def _copy(shell: Shell, path: str) -> Ledger | None:
     text = shell.read("reading the run's ledger", f'cat "{WORKSPACE}/"{shlex.quote(path)} 2>/dev/null')
     return Ledger.model_validate_json(text) if text else None
-
-
-def _files(shell: Shell, folder: str, name: str) -> list[str]:
-    """Return the paths of all files of a state, relative to its part's folder."""
-    listed = shell.run(
-        "listing a state", f'cd "{WORKSPACE}"; cd {shlex.quote(folder)}; find {shlex.quote(name)} -type f'
-    )
-    return listed.splitlines()

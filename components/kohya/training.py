@@ -6,7 +6,6 @@ nothing.
 
 from __future__ import annotations
 
-import shlex
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,6 @@ from components.errors import TrainingFailed, Unreachable
 from components.kohya.diagnosis import explained
 from components.kohya.progress import Progress
 from components.remote.job import (
-    WORKSPACE,
     Job,
     JobStatus,
     log_script,
@@ -142,20 +140,10 @@ def first_step(shell: Shell, name: str, limit: float, say: Callable[[str], None]
         time.sleep(_POLL)
 
 
-def prove(shell: Shell, follower: Follower, job: JobStatus, checkpoint: str) -> None:
-    """Check that a training that has ended made its checkpoint.
-
-    Raises:
-        TrainingFailed: it did not.
-    """
-    exists = shell.run(
-        "looking for the checkpoint",
-        f'cd "{WORKSPACE}"; test -s {shlex.quote(checkpoint)} && echo yes || true',
-    )
-    if job.state == "done" and follower.progress.finished and exists.strip() == "yes":
-        return
+def failure(shell: Shell, job: JobStatus) -> str:
+    """Say why a training that has ended did not make its last checkpoint."""
     why = f"exit code {job.exit_code}" if job.state == "failed" else f"it {job.state}, but made no checkpoint"
-    raise TrainingFailed(f"the training failed: {why}.\n{explained(tail(shell, job), job.exit_code)}")
+    return f"the training failed: {why}.\n{explained(tail(shell, job), job.exit_code)}"
 
 
 def state(shell: Shell, name: str) -> JobStatus:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from components.spec.train import TrainJob
 
 
-
 def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
     """Declare the stack of `job` and return its outputs; `place` tells where a field of it stands.
 

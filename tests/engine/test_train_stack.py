@@ -169,7 +169,7 @@ def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> N
 
     assert "training ended: epoch 2/2, step 8/8" in first
     assert first.count("sha256 checked") == 2
-    assert "2 checkpoints were brought home before" in again
+    assert "is complete in " in again
     assert "sha256 checked" not in again
     assert sorted(path.name for path in home.iterdir()) == [
         "animal-000001.safetensors",

@@ -142,6 +142,10 @@ def saved(epoch: int, kind: str = "state", *, home: bool = True) -> Saved:
     )
 
 
+def both(epoch: int) -> tuple[Saved, Saved]:
+    return saved(epoch), saved(epoch, "checkpoint")
+
+
 def part(index: int, *saves: Saved, ended: str = "preempted", state: str = "", steps: int = 5) -> Part:
     return Part.model_validate(
         {
@@ -161,37 +165,38 @@ def part(index: int, *saves: Saved, ended: str = "preempted", state: str = "", s
     [
         ([], Point(0)),
         ([part(1)], Point(0)),
-        ([part(1, saved(1), saved(2))], Point(2, state="part-1/cat-000002-state")),
-        ([part(1, saved(1), saved(2, home=False))], Point(1, state="part-1/cat-000001-state")),
-        ([part(1, saved(3)), part(2, saved(1))], Point(3, state="part-1/cat-000003-state")),
-        ([part(1, saved(1)), part(2, saved(3, "checkpoint"))], Point(1, state="part-1/cat-000001-state")),
-        (
-            [part(1, saved(1, home=False)), part(2, saved(2, "checkpoint"))],
-            Point(2, weights="part-2/cat-000002.safetensors"),
-        ),
+        ([part(1, *both(1), *both(2))], Point(2, state="part-1/cat-000002-state")),
+        ([part(1, *both(1), saved(2, home=False))], Point(1, state="part-1/cat-000001-state")),
+        ([part(1, *both(1), saved(2))], Point(1, state="part-1/cat-000001-state")),
+        ([part(1, *both(3)), part(2, *both(1))], Point(3, state="part-1/cat-000003-state")),
+        ([part(1, *both(1)), part(2, saved(3, "checkpoint"))], Point(1, state="part-1/cat-000001-state")),
+        ([part(1, saved(1, home=False)), part(2, saved(2, "checkpoint"))], Point(0)),
         (
             [
-                part(1, saved(1), saved(2)),
+                part(1, *both(1), *both(2)),
                 part(2, ended="failed", state="part-1/cat-000002-state", steps=0),
             ],
             Point(1, state="part-1/cat-000001-state"),
         ),
         (
-            [part(1, saved(2)), part(2, ended="failed", state="part-1/cat-000002-state")],
+            [part(1, *both(2)), part(2, ended="failed", state="part-1/cat-000002-state")],
             Point(2, state="part-1/cat-000002-state"),
         ),
-        (
-            [
-                part(1, saved(2), saved(2, "checkpoint")),
-                part(2, ended="failed", state="part-1/cat-000002-state", steps=0),
-            ],
-            Point(2, weights="part-1/cat-000002.safetensors"),
-        ),
+        ([part(1, *both(2)), part(2, ended="failed", state="part-1/cat-000002-state", steps=0)], Point(0)),
         ([part(1, saved(5), saved(6, "checkpoint"))], Point(6)),
     ],
 )
 def test_a_run_goes_on_from_the_newest_state_that_is_whole_at_home(parts: list[Part], point: Point) -> None:
     assert next_part(ledger(LORA, 6, *parts)) == point._replace(steps_per_epoch=PER_EPOCH)
+
+
+def test_a_run_that_saves_no_states_goes_on_from_its_newest_weights() -> None:
+    run = ledger(LORA, 6, part(1, saved(2, "checkpoint"), saved(4, "checkpoint")))
+
+    assert next_part(run).done == 0
+    assert next_part(run.model_copy(update={"states": False})) == Point(
+        4, weights="part-1/cat-000004.safetensors", steps_per_epoch=PER_EPOCH
+    )
 
 
 def test_paths_are_the_same_at_home_and_under_any_folder_of_a_machine() -> None:

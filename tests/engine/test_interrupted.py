@@ -1,0 +1,101 @@
+"""Interruptible machines that are lost while they train: watch rents others and goes on."""
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from engine_runs import Cloud, MakeStack, Stack
+from pulumi import automation as auto
+
+from cli.console import Voice
+from cli.watch import watch
+from components.kohya.ledger import Ledger, next_part, read, steps_done
+from components.kohya.run import LEDGER
+from components.record.checkpoint import read_metadata
+from toolchain.bootstrap import ROOT
+
+EPOCHS, SAVE_EVERY, LOSSES = 10, 2, 3
+EARLY = 0.3
+PAUSE = 2.0
+"""Seconds; an interval takes about five."""
+
+
+def ledger_of(stack: Stack) -> Ledger | None:
+    found = list(stack.folder.parent.glob(f"output/{stack.name}/*/{LEDGER}"))
+    return read(found[0]) if found else None
+
+
+@contextmanager
+def losing(stack: Stack, cloud: Cloud, order: str, draws: random.Random) -> Iterator[list[int]]:
+    """Take the machine away three times while the block runs, at a random moment of an interval.
+
+    That is before a part's first state is at home, or after it is; an interval takes long enough for a state
+    to come home meanwhile. Collects the epochs that were at home.
+    """
+    over, lost = threading.Event(), list[int]()
+
+    def lose() -> None:
+        for part in range(1, LOSSES + 1):
+            early = draws.random() < EARLY
+            while not over.wait(0.05):
+                ledger = ledger_of(stack)
+                if not (ledger and len(ledger.parts) == part and ledger.parts[-1].steps):
+                    continue
+                if early or next_part(ledger).done > ledger.parts[-1].done:
+                    over.wait(draws.uniform(0, PAUSE))
+                    lost.append(next_part(ledger).done)
+                    [instance] = cloud.billing(f"{stack.name}/")
+                    cloud.ask("POST", f"instances/{instance}/{order}")
+                    break
+
+    thread = threading.Thread(target=lose)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        over.set()
+        thread.join()
+
+
+def followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    for name, value in stack.environment.items():
+        monkeypatch.setenv(name, value)
+    return watch(auto.select_stack(stack.name, work_dir=str(stack.folder)), ROOT, Voice())
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_a_run_survives_the_loss_of_its_machines(
+    make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    config = {
+        "override__dataset__path": dataset,
+        "override__dataset__repeats": 250,
+        "override__node__bid": 1.5,
+        "override__training__epochs": EPOCHS,
+        "override__training__save_every_epochs": SAVE_EVERY,
+        "override__training__batch_size": 4,
+    }
+    stack = make_stack(f"lost{seed}", job="configs/sdxl-lora.yaml", **config)
+    with losing(stack, cloud, "outbid", random.Random(seed)) as lost:
+        stack.up()
+        checkpoints = followed(stack, monkeypatch)
+
+    ledger = ledger_of(stack)
+    assert ledger
+    assert [part.ended for part in ledger.parts] == ["preempted"] * LOSSES + ["done"], lost
+    assert len({part.machine for part in ledger.parts}) == LOSSES + 1
+    assert all(part.state or not part.done for part in ledger.parts)
+    names = [path.name for path in checkpoints]
+    assert names == [*(f"animal-{epoch:06}.safetensors" for epoch in (2, 4, 6, 8)), "animal.safetensors"]
+    assert all(read_metadata(path)["ss_network_dim"] == "32" for path in checkpoints)
+
+    planned = EPOCHS * ledger.steps_per_epoch
+    steps = steps_done(ledger)
+    assert steps.left == 0
+    assert planned <= steps.trained <= planned + LOSSES * SAVE_EVERY * ledger.steps_per_epoch, lost
+    assert len(cloud.billing(f"{stack.name}/")) == 1
+    stack.destroy()
+    assert cloud.billing(f"{stack.name}/") == []
