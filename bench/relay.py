@@ -28,6 +28,8 @@ def _accept(server: socket.socket, port: int, rate: float) -> None:
         while True:
             client, _ = server.accept()
             there = socket.create_connection(("127.0.0.1", port))
+            for each in (client, there):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for pair in ((client, there), (there, client)):
                 threading.Thread(target=_pump, args=(*pair, rate), daemon=True).start()
 
