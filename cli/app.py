@@ -72,6 +72,32 @@ def simulator(
 
 
 @app.command()
+def train(
+    jobs: Annotated[
+        list[Path], typer.Argument(help="Job files; several are trained in turn on one machine.")
+    ],
+    *,
+    stack: Annotated[str, typer.Option(help="Name of the stack; the first job's by default.")] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the machine up at the end.")] = False,
+    stop: Annotated[bool, typer.Option("--stop-on-failure", help="Do not go on after a failed job.")] = False,
+) -> None:
+    """Train from start to end: rent, train, bring home, destroy. Run again, it goes on where it was."""
+    from cli.train import run
+
+    raise typer.Exit(run(ROOT, jobs, name=stack, keep=keep, stop=stop))
+
+
+@app.command("check")
+def check_job(
+    job: Annotated[Path, typer.Argument(help="A job file.")],
+) -> None:
+    """Say whether a training job can be right, what is derived, and what it needs; spends nothing."""
+    from cli.job import run
+
+    run(job)
+
+
+@app.command()
 def watch(stack: Stack) -> None:
     """Follow a stack's training to its end and bring each checkpoint home; can be closed and reopened."""
     from cli.watch import run

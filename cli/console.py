@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
+from rich.live import Live
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
 
 _EVERY: Final = 5.0
 
@@ -21,6 +27,9 @@ class Voice:
         """Speak on standard output."""
         self.console = Console(highlight=False, soft_wrap=True)
         self._status = self.console.status("") if self.console.is_terminal else None
+        plain = self.console.is_dumb_terminal or self.console.options.ascii_only
+        drawn = self.console.is_terminal and not plain
+        self._screen = Live(console=self.console, auto_refresh=False, transient=True) if drawn else None
         self._last = 0.0
 
     def title(self, text: str) -> None:
@@ -40,10 +49,20 @@ class Voice:
             self._last = time.monotonic()
             self.line(text)
 
+    def show(self, panel: Callable[[int], RenderableType], plain: str) -> None:
+        """Show a panel, made for so many columns, in place of the one before; a line where none can be."""
+        if not self._screen:
+            self.moving(plain)
+            return
+        self._screen.update(panel(self.console.width), refresh=True)
+        self._screen.start()
+
     def still(self) -> None:
         """End the moving line."""
         if self._status:
             self._status.stop()
+        if self._screen:
+            self._screen.stop()
 
 
 def bar(done: float, total: float, width: int = 24) -> str:

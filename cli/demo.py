@@ -32,7 +32,13 @@ _SCALE: Final = 60
 
 _SENT: Final = re.compile(r" sent .*\((\d+) %\)")
 _IMAGES: Final = 20
-_JOB: Final = {"training": {"epochs": 8, "save_every_epochs": 8}, "dataset": {"repeats": 10}}
+_JOB: Final = {
+    "training.epochs": 8,
+    "training.save_every_epochs": 8,
+    "dataset.repeats": 10,
+    "samples.every_epochs": 4,
+    "samples.prompts[0].prompt": "papercut landscape, a lake behind hills at dusk",
+}
 
 
 def run(root: Path, *, keep: bool) -> int:
@@ -114,10 +120,8 @@ def _stack(root: Path, home: Path, dataset: Path, cloud: dict[str, str]) -> auto
         "demo", work_dir=str(project), opts=auto.LocalWorkspaceOptions(env_vars=variables)
     )
     stack.set_config("job", auto.ConfigValue("configs/sdxl-lora.yaml"))
-    override: dict[str, dict[str, Any]] = {**_JOB, "dataset": {**_JOB["dataset"], "path": str(dataset)}}
-    for part, values in override.items():
-        for name, value in values.items():
-            stack.set_config(f"override.{part}.{name}", auto.ConfigValue(str(value)), path=True)
+    for name, value in {**_JOB, "dataset.path": dataset}.items():
+        stack.set_config(f"override.{name}", auto.ConfigValue(str(value)), path=True)
     return stack
 
 

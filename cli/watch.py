@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 from pulumi import automation as auto
 
 from cli.console import Voice, bar
+from cli.dashboard import line, view
 from cli.project import known, listener, reason, selected
-from components.errors import FraguaError, HostKeyChanged, RemoteError, TrainingFailed, Unreachable
+from cli.record import Recorder
+from components.errors import (
+    CommandFailed,
+    FraguaError,
+    HostKeyChanged,
+    RemoteError,
+    TrainingFailed,
+    Unreachable,
+)
 from components.kohya.launch import Launch
 from components.kohya.ledger import closed
 from components.kohya.run import Run
 from components.kohya.training import Follower, failure
+from components.remote.gauges import Gauges, gauges_script, parse_gauges
 from components.remote.shell import Login, connect
 
 if TYPE_CHECKING:
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
     from components.remote.shell import Shell
 
 _POLL: Final = 1.0
+_LOOK_AROUND: Final = 5.0
 _PATIENCE: Final = 10.0
 """Seconds to try to reach a machine before Vast.ai is asked what became of it."""
 _RECONNECT: Final = 5.0
@@ -35,7 +46,7 @@ _MOST_TIMES: Final = 3
 
 
 def run(root: Path, stack: str) -> None:
-    """Follow the training of `stack`, and bring its checkpoints to `output/RUN/`."""
+    """Follow the training of `stack`, and bring its checkpoints to `output/STACK/RUN/`."""
     watch(selected(root, stack), root, Voice())
 
 
@@ -55,9 +66,11 @@ def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
         found = known(stack)
         if not found["launch"]:
             raise FraguaError(f"stack {stack.name} has no training: does its `pulumi up` succeed?")
+        watching = Watching(root, found, voice)
         try:
-            return _follow(found, root, voice)
-        except (TrainingFailed, HostKeyChanged):
+            return watching.to_the_end()
+        except (TrainingFailed, HostKeyChanged) as error:
+            watching.failed(str(error))
             raise
         except RemoteError as error:  # whatever was going on when the machine went away
             voice.still()
@@ -65,61 +78,113 @@ def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
             if said.count(said[-1]) >= _MOST_TIMES:
                 raise
             voice.line(f"{error}; asking Vast.ai what became of the machine")
-            _replace(stack, found["instance"], voice)
+            if _replaced(stack, int(found["instance"]), voice):
+                watching.lost(str(error))
     raise FraguaError(f"the run was cut off {_MOST_LOSSES} times; look at its job's bid and countries")
 
 
-def _follow(found: dict[str, Any], root: Path, voice: Voice) -> list[Path]:
-    """Follow the run on its present machine to the end, and return its checkpoints at home.
+class Watching:
+    """One look at a run, on the machine that its stack has now."""
 
-    Raises:
-        Unreachable: the machine is not reached any more.
-    """
-    launch, home = Launch.model_validate_json(found["launch"]), root / found["checkpoints"]
-    if (run := Run(launch, home)).complete:
-        run.keep(closed(run.ledger, "done"))
-        voice.line(f"{launch.run} is complete in {os.path.relpath(home)}")
-        return run.checkpoints
-    with connect(Login.of(found["login"]), _PATIENCE) as shell:
-        run = Run(launch, home, shell)
-        if before := run.checkpoints:
-            voice.line(f"{len(before)} checkpoints were brought home before")
-        follower = Follower(run.job)
+    def __init__(self, root: Path, found: dict[str, Any], voice: Voice) -> None:
+        """Look at the run that the stack's outputs `found` describe."""
+        self._found, self._voice = found, voice
+        self._launch = Launch.model_validate_json(found["launch"])
+        self._home = root / found["checkpoints"]
+        self._run = Run(self._launch, self._home)
+        self._recorder = Recorder(root, self._home, self._launch, self._run)
+        self._recorder.machine(found)
+        self._gauges: Gauges | None = None
+        self._looked = 0.0
+
+    def to_the_end(self) -> list[Path]:
+        """Follow the run to its end, and return its checkpoints at home.
+
+        Raises:
+            TrainingFailed: it ended without its last checkpoint.
+            RemoteError: the machine is not reached any more.
+        """
+        voice = self._voice
+        if self._run.complete:
+            voice.line(f"{self._launch.run} is complete in {os.path.relpath(self._home)}")
+            return self._finish()
+        with connect(Login.of(self._found["login"]), _PATIENCE) as shell:
+            self._run.find(shell)
+            if before := self._run.checkpoints:
+                voice.line(f"{len(before)} checkpoints were brought home before")
+            follower = self._run.follower()
+            while True:
+                job = self._follow(shell, follower)
+                if job.state != "lost":
+                    break
+                voice.line("the machine was restarted: going on with the training")
+                self._recorder.event("the machine was restarted")
+                follower = self._run.go_on(shell, int(self._found["instance"]), _FIRST_STEP)
+            self._look_around(shell, follower)
+            if not self._run.complete:
+                self._run.keep(closed(self._run.ledger, "failed"), shell)
+                raise TrainingFailed(failure(shell, job))
+            self._run.keep(closed(self._run.ledger, "done"), shell)
+        return self._finish()
+
+    def lost(self, why: str) -> None:
+        """Note that the machine is lost."""
+        self._recorder.lost(why)
+
+    def failed(self, why: str) -> None:
+        """Note that the training failed."""
+        self._voice.still()
+        self._recorder.event(why)
+        self._recorder.write("failed")
+
+    def _finish(self) -> list[Path]:
+        self._run.keep(closed(self._run.ledger, "done"))
+        if self._recorder.record.status != "done":
+            self._recorder.write("done")
+        self._voice.line(f"record: {os.path.relpath(self._home / 'run.html')}")
+        return self._run.checkpoints
+
+    def _follow(self, shell: Shell, follower: Follower) -> JobStatus:
+        voice = self._voice
+
+        def tell(name: str, done: int, total: int, rate: float) -> None:
+            moved = f"{done / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
+            voice.moving(f"{name} {bar(done, total)} {moved}")
+
         while True:
-            job = _follow_part(shell, run, follower, voice)
-            if job.state != "lost":
-                break
-            voice.line("the machine was restarted: going on with the training")
-            follower = run.go_on(shell, int(found["instance"]), _FIRST_STEP)
-        run.keep(closed(run.ledger, "done" if run.complete else "failed"), shell)
-        if not run.complete:
-            raise TrainingFailed(failure(shell, job))
-        return run.checkpoints
+            job = follower.look(shell)
+            for path in self._run.carry(shell, follower, tell):
+                voice.still()
+                mb = path.stat().st_size / 1e6
+                voice.line(f"brought home {os.path.relpath(path)} ({mb:.1f} MB), sha256 checked")
+            progress = self._run.overall(follower.progress)
+            if job.state != "running":
+                voice.still()
+                voice.line(f"training ended: {progress}")
+                return job
+            if time.monotonic() - self._looked > _LOOK_AROUND:
+                self._look_around(shell, follower)
+            price, spent = self._found["pricePerHour"], progress.step * progress.seconds_per_step
+            voice.show(
+                lambda width: view(progress, self._gauges, price, spent, width),  # noqa: B023 - drawn at once
+                line(progress, self._gauges, price, spent),
+            )
+            time.sleep(_POLL)
+
+    def _look_around(self, shell: Shell, follower: Follower) -> None:
+        """Bring samples home, read the gauges and keep the record."""
+        self._looked = time.monotonic()
+        if self._launch.prompts:
+            self._run.samples(shell)
+        try:
+            self._gauges = parse_gauges(shell.run("reading gauges", gauges_script()))
+        except CommandFailed:
+            self._gauges = None
+        self._recorder.keep(follower.progress)
 
 
-def _follow_part(shell: Shell, run: Run, follower: Follower, voice: Voice) -> JobStatus:
-    def tell(name: str, done: int, total: int, rate: float) -> None:
-        voice.moving(
-            f"{name} {bar(done, total)} {done / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
-        )
-
-    while True:
-        job = follower.look(shell)
-        for path in run.carry(shell, follower, tell):
-            voice.still()
-            mb = path.stat().st_size / 1e6
-            voice.line(f"brought home {os.path.relpath(path)} ({mb:.1f} MB), sha256 checked")
-        progress = follower.progress
-        voice.moving(f"training {bar(progress.step, progress.total)} {progress}")
-        if job.state != "running":
-            voice.still()
-            voice.line(f"training ended: {progress}")
-            return job
-        time.sleep(_POLL)
-
-
-def _replace(stack: auto.Stack, instance: int, voice: Voice) -> None:
-    """Bring the stack up until it has a machine that trains: the same one again, or another.
+def _replaced(stack: auto.Stack, instance: int, voice: Voice) -> bool:
+    """Bring the stack up until it has a machine that answers; return whether it is another one.
 
     Raises:
         Unreachable: Vast.ai says for ten minutes that the machine runs, but it is not reached.
@@ -133,7 +198,7 @@ def _replace(stack: auto.Stack, instance: int, voice: Voice) -> None:
         else:
             found = known(stack)
             if found["instance"] != instance or _answers(found):
-                return
+                return bool(found["instance"] != instance)
         if time.monotonic() > deadline:
             raise Unreachable(
                 f"instance {instance} cannot be reached; `pulumi up --replace` rents another, "

@@ -46,6 +46,10 @@ class Launch(Spec):
         variants: the first is meant; the next ones need less VRAM, and are there if the job allows them.
         prompts: the file of sample prompts; empty for none.
         tensorboard: the program on the machine that shows the run's logs.
+        settings: the job with what was derived filled in, as JSON, for the run's record.
+        derived: what was derived, and why.
+        dataset: digest of its files, or of where they come from.
+        base_model: its SHA-256, or where it comes from.
         caches: identifies all that encoded images and captions on the disk depend on.
     """
 
@@ -57,6 +61,10 @@ class Launch(Spec):
     variants: tuple[Variant, ...]
     prompts: str
     tensorboard: str
+    settings: dict[str, Any]
+    derived: tuple[str, ...]
+    dataset: str
+    base_model: str
     caches: str
 
     @property

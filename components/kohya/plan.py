@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import tomli_w
 
@@ -85,6 +85,10 @@ def plan(
         variants=variants,
         prompts=prompts(job),
         tensorboard=tools.tensorboard,
+        settings=_filled(job, settings),
+        derived=settings.notes,
+        dataset=dataset_digest,
+        base_model=job.base_model.sha256 or model_sha256 or model.path,
         caches=_digest(f"{model.path} {job.extra.get('vae')} {dataset_digest}"),
     )
     return Plan(
@@ -93,6 +97,27 @@ def plan(
         dataset=fetch(job.dataset, DATASET),
         launch=launch,
     )
+
+
+def _filled(job: TrainJob, settings: Settings) -> dict[str, Any]:
+    """Return the job as JSON, with what it left out."""
+    shape = settings.shape
+    filled = job.model_dump(mode="json", exclude_none=True)
+    filled["training"] |= {
+        "epochs": settings.epochs,
+        "batch_size": shape.batch_size,
+        "learning_rate": settings.learning_rate,
+        "optimizer": shape.optimizer,
+        "gradient_checkpointing": shape.checkpointing,
+        "full_bf16": shape.full_bf16,
+        "fused": shape.fused,
+        "save_every_epochs": settings.save_every,
+        "save_state": settings.save_state,
+    }
+    filled["dataset"]["subsets"] = [
+        subset.model_dump(mode="json", exclude_defaults=True) for subset in settings.subsets
+    ]
+    return filled
 
 
 def _variants(job: TrainJob, settings: Settings, model: BaseModel, tools: Trainer) -> Iterator[Variant]:

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ from components.kohya.ledger import (
     read,
     write,
 )
+from components.kohya.options import LORA
 from components.kohya.resume import described
 from components.kohya.training import Follower, first_step, name_of, prepare, start, state, stop, tail
 from components.remote.collect import collect
@@ -40,9 +42,11 @@ from components.say import say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from components.kohya.progress import Progress
     from components.remote.shell import Shell
 
 LEDGER: Final = "ledger.json"
+LOG: Final = "training.log"
 
 _KEEP_EVERY: Final = 5.0
 _STATES_KEPT: Final = 2
@@ -63,7 +67,7 @@ def begin(props: dict[str, Any]) -> int:
             say(f"{launch.run} is complete in {props['home']}; to train it again, move that folder away")
         else:
             follower = run.go_on(shell, int(props["machine"]), props["limit"])
-            say(f"training {launch.run}: {follower.progress}")
+            say(f"training {launch.run}: {run.overall(follower.progress)}")
         return run.ledger.epochs * run.ledger.steps_per_epoch
 
 
@@ -88,14 +92,28 @@ class Run:
             FraguaError: the ledger is damaged.
         """
         self._launch, self._home, self._kept = launch, home, 0.0
-        found = read(home / LEDGER) or (_copy(shell, f"{launch.folder}/{LEDGER}") if shell else None)
-        self.ledger = found or Ledger(
+        self.ledger = read(home / LEDGER) or Ledger(
             run=launch.run,
             name=launch.variants[0].options["output_name"],
             script=launch.script,
             epochs=launch.epochs,
             states=bool(launch.variants[0].options.get("save_state")),
         )
+        if shell:
+            self.find(shell)
+
+    def find(self, shell: Shell) -> None:
+        """Where nothing is known of the run here, take the ledger that lies on the machine.
+
+        It is another computer's: what is not here as well does not count as being at home.
+        """
+        if self.ledger.parts or not (found := _copy(shell, f"{self._launch.folder}/{LEDGER}")):
+            return
+        for part in found.parts:
+            for saved in part.saved:
+                if not (self._home / part.folder / saved.name).exists():
+                    found = brought(found, part.index, saved.name, {})
+        self.keep(found)
 
     @property
     def complete(self) -> bool:
@@ -118,6 +136,10 @@ class Run:
         """The name of the job on the machine that trains the last part."""
         return name_of(self.ledger.run, len(self.ledger.parts))
 
+    def follower(self) -> Follower:
+        """Return what follows the last part; its log is kept at home."""
+        return Follower(self.job, self._home / self.ledger.parts[-1].folder / LOG)
+
     def go_on(self, shell: Shell, machine: int, limit: float) -> Follower:
         """Train the next part on `machine`, or take up the one that runs there; wait for its first step.
 
@@ -126,7 +148,9 @@ class Run:
             Unreachable: no step after `limit` seconds.
         """
         if self.ledger.parts and self._taken_up(shell, machine):
-            return first_step(shell, self.job, limit, say)
+            follower = self.follower()
+            first_step(shell, follower, limit, say)
+            return follower
         for number, variant in enumerate(self._launch.variants):
             point = next_part(self.ledger)
             self.keep(begun(self.ledger, machine), shell)
@@ -135,8 +159,9 @@ class Run:
                 self._restore(shell, point)
             script = self._launch.part(len(self.ledger.parts), point, variant)
             start(shell, self.job, script or "")
+            follower = self.follower()
             try:
-                follower = first_step(shell, self.job, limit, say)
+                first_step(shell, follower, limit, say)
             except TrainingFailed:
                 self.keep(closed(self.ledger, "failed"), shell)
                 log = tail(shell, state(shell, self.job))
@@ -184,6 +209,20 @@ class Run:
         self.keep(ledger, shell)
         return new
 
+    def overall(self, progress: Progress) -> Progress:
+        """Return the last part's progress as that of the whole run."""
+        per_epoch, done = self.ledger.steps_per_epoch, self.ledger.parts[-1].done
+        if not per_epoch:
+            return progress
+        return replace(
+            progress,
+            step=done * per_epoch + progress.step,
+            total=self.ledger.epochs * per_epoch,
+            epoch=progress.epoch + (0 if self.ledger.script == LORA else done),
+            epochs=self.ledger.epochs,
+            points=tuple((done * per_epoch + step, loss) for step, loss in progress.points),
+        )
+
     def keep(self, ledger: Ledger, shell: Shell | None = None) -> None:
         """Write the ledger at home and, with a `shell`, on the machine; mere steps only now and then."""
         now, before = time.monotonic(), self.ledger
@@ -212,11 +251,16 @@ class Run:
         if job.state in ("running", "done"):
             return True
         if job.state != "absent":
-            follower = Follower(self.job)
+            follower = self.follower()
             follower.look(shell)
             self.carry(shell, follower, _silent)
         self.keep(closed(self.ledger, "failed" if job.state == "failed" else "preempted"), shell)
         return False
+
+    def samples(self, shell: Shell) -> None:
+        """Bring home the images that the last part has drawn."""
+        folder = f"{self.ledger.parts[-1].folder}/sample"
+        collect(shell, f"{self._launch.folder}/{folder}", self._home / folder, lambda *_: None)
 
     def _restore(self, shell: Shell, point: Point) -> None:
         """Put on the machine what the next part begins with; what is there already is not sent."""

@@ -24,6 +24,7 @@ from components.remote.job import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from components.remote.shell import Shell
 
@@ -84,12 +85,15 @@ def stop(shell: Shell, name: str) -> None:
 class Follower:
     """Reads a training's log as it grows; can begin at any time, and again after a broken connection."""
 
-    def __init__(self, name: str) -> None:
-        """Begin at the start of the log of the job called `name`."""
+    def __init__(self, name: str, kept: Path) -> None:
+        """Follow the job called `name`; what was read of its log is in the file `kept`, which grows."""
         self.name = name
         self.progress = Progress()
+        self._kept = kept
         self._offset = 0
         self._undecoded = b""
+        if kept.exists():
+            self._take(kept.read_bytes())
 
     def look(self, shell: Shell) -> JobStatus:
         """Read what is new and return the job's state.
@@ -102,9 +106,10 @@ class Follower:
             piece = shell.read("reading the training's log", log_script(self.name, self._offset, _PIECE))
             if not piece:
                 break
-            self._offset += len(piece)
-            text, self._undecoded = _decoded(self._undecoded + piece)
-            self.progress.read(text)
+            self._kept.parent.mkdir(parents=True, exist_ok=True)
+            with self._kept.open("ab") as file:
+                file.write(piece)
+            self._take(piece)
         if self.progress.diverged and job.state == "running":
             stop(shell, self.name)
             raise TrainingFailed(
@@ -113,19 +118,24 @@ class Follower:
             )
         return job
 
+    def _take(self, piece: bytes) -> None:
+        self._offset += len(piece)
+        text, self._undecoded = _decoded(self._undecoded + piece)
+        self.progress.read(text)
 
-def first_step(shell: Shell, name: str, limit: float, say: Callable[[str], None]) -> Follower:
-    """Wait until the first training step was seen and return the follower that saw it.
+
+def first_step(shell: Shell, follower: Follower, limit: float, say: Callable[[str], None]) -> None:
+    """Wait until `follower` has seen the first training step.
 
     Raises:
         TrainingFailed: the trainer ended before, or made nothing.
         Unreachable: no step after `limit` seconds.
     """
-    follower, deadline, told = Follower(name), time.monotonic() + limit, ""
+    deadline, told = time.monotonic() + limit, ""
     while True:
         job = follower.look(shell)
         if follower.progress.step:
-            return follower
+            return
         if job.state != "running":
             raise TrainingFailed(
                 f"the training {job.state} before its first step (exit code {job.exit_code}). "

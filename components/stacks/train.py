@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from components.dataset import fetch
-from components.dataset.check import summary
-from components.dataset.declared import Declared, declared
-from components.errors import SpecError
 from components.kohya.base_model import token_script
-from components.kohya.derive import Settings, derive
-from components.kohya.plan import DATASET, Plan, plan
-from components.kohya.refuse import refuse
+from components.kohya.plan import DATASET
 from components.kohya.resource import TrainingRun
-from components.remote.manifest import Manifest, scan
-from components.remote.manifest import sha256 as sha256_of
 from components.remote.resource import File, Folder, Reach, step
 from components.stacks.machine import rented
+from components.stacks.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from components.kohya.derive import Settings
     from components.spec.train import TrainJob
 
 
@@ -37,48 +31,39 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         SpecError: the job cannot be right; nothing was declared.
     """
-    dataset = _checked(declared(job), place)
-    manifest = scan(dataset.root) if dataset.root else None
-    settings = _derived(job, dataset, place)
-    for warning in refuse(job, settings, manifest.size / 1e9 if manifest else 0, place):
-        pulumi.log.warn(warning)
     token = _token()
-    steps = plan(
-        job,
-        settings,
-        manifest.digest if manifest else sha256(job.dataset.model_dump_json().encode()).hexdigest()[:16],
-        token=token is not None,
-        model_sha256=_local_model(job),
-    )
-
-    stack = pulumi.get_stack()
-    home = Path(os.environ.get("FRAGUA_OUTPUT") or "output") / stack / steps.launch.run
+    ready = prepare(job, place, token=token is not None)
+    for warning in ready.warnings:
+        pulumi.log.warn(warning)
+    stack, launch = pulumi.get_stack(), ready.plan.launch
+    home = ready.home(stack)
 
     reach, outputs = rented(job.node)
     training = TrainingRun(
         "training",
         reach,
-        steps,
+        ready.plan,
         home=home,
         limit=job.training.first_step,
-        opts=pulumi.ResourceOptions(depends_on=_prepared(job, steps, reach, manifest, token)),
+        opts=pulumi.ResourceOptions(depends_on=_preparations(job, ready, reach, token)),
     )
     return {
         **outputs,
-        "training": _summary(settings),
-        "derived": list(settings.notes),
+        "training": _summary(ready.settings),
+        "derived": list(ready.settings.notes),
         "run": training.run,
         "steps": training.steps,
         "checkpoints": f"{home}/",
-        "logs": steps.launch.logs,
+        "logs": launch.logs,
         "tensorboard": f"http://localhost:6006 through ./fragua tensorboard {stack}",
     }
 
 
-def _prepared(
-    job: TrainJob, steps: Plan, reach: Reach, manifest: Manifest | None, token: pulumi.Output[str] | None
+def _preparations(
+    job: TrainJob, ready: Prepared, reach: Reach, token: pulumi.Output[str] | None
 ) -> list[pulumi.Resource]:
     """Declare what training waits for."""
+    steps = ready.plan
     found: list[pulumi.Resource] = [step(reach, steps.install)]
     if steps.base_model.job:
         found.append(step(reach, steps.base_model.job, before=token and token.apply(token_script)))
@@ -88,27 +73,10 @@ def _prepared(
         secrets = fetch.environment(job.dataset, os.environ)
         before = pulumi.Output.secret(fetch.environment_script(secrets)) if secrets else None
         found.append(step(reach, steps.dataset, before=before))
-    elif manifest:
+    elif ready.manifest:
         source = Path(job.dataset.path or "").expanduser()
-        found.append(Folder("dataset", reach, source, manifest, folder=DATASET))
+        found.append(Folder("dataset", reach, source, ready.manifest, folder=DATASET))
     return found
-
-
-def _checked(dataset: Declared, place: Callable[[str], str]) -> Declared:
-    if dataset.report:
-        if errors := dataset.report.errors:
-            raise SpecError("\n".join(f"{place('dataset')}dataset: {line}" for line in summary(errors)))
-        for line in summary(dataset.report.warnings):
-            pulumi.log.warn(f"dataset: {line}")
-    return dataset
-
-
-def _derived(job: TrainJob, dataset: Declared, place: Callable[[str], str]) -> Settings:
-    try:
-        return derive(job, dataset)
-    except SpecError as error:
-        field = str(error).partition(":")[0]
-        raise SpecError(f"{place(field)}{error}") from None
 
 
 def _token() -> pulumi.Output[str] | None:
@@ -117,10 +85,6 @@ def _token() -> pulumi.Output[str] | None:
         return found
     token = os.environ.get("HF_TOKEN")
     return pulumi.Output.secret(token) if token else None
-
-
-def _local_model(job: TrainJob) -> str:
-    return sha256_of(Path(job.base_model.local).expanduser()) if job.base_model.local else ""
 
 
 def _summary(settings: Settings) -> str:

@@ -176,6 +176,8 @@ def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> N
         "animal.safetensors",
         "ledger.json",
         "part-1",
+        "run.html",
+        "run.json",
     ]
 
 

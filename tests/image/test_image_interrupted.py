@@ -308,7 +308,7 @@ def test_what_a_kill_cuts_off_while_it_is_saved_is_never_taken(
 
 
 @pytest.mark.parametrize("case", ["lora-cosine", "full-adafactor"])
-def test_weights_alone_are_taken_when_every_state_at_home_has_failed(trainer: Trainer, case: str) -> None:
+def test_a_run_begins_anew_when_every_state_at_home_has_failed(trainer: Trainer, case: str) -> None:
     run = Runs(trainer, *CASES[case])
     trainer.machine.write_facts(scale=300)
     run.part(at_step(2 * PER_EPOCH + 5))
@@ -317,13 +317,11 @@ def test_weights_alone_are_taken_when_every_state_at_home_has_failed(trainer: Tr
     saved = next_part(run.ledger).done
     for _ in range(saved):
         run.part(never)
-    _, log = run.part(never)
+    run.part(never)
 
     assert saved >= 2
     assert [part.ended for part in run.ledger.parts] == ["preempted", *["failed"] * saved, "done"]
-    assert [part.done for part in run.ledger.parts] == [0, *range(saved, 0, -1), saved]
-    assert run.ledger.parts[-1].weights == f"part-1/cat-{saved:06d}.safetensors"
-    assert str(run.machine / run.ledger.parts[-1].weights) in log
+    assert [part.done for part in run.ledger.parts] == [0, *range(saved, 0, -1), 0]
     assert next_part(run.ledger).done == EPOCHS
     assert steps_done(run.ledger).left == 0
 

@@ -1,0 +1,53 @@
+"""What is known of a training job before anything is rented."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from components.errors import SpecError
+from components.kohya.memory import checkpoint_gb, state_gb, vram_gb
+from components.spec.load import placed
+from components.spec.train import TrainJob
+from components.stacks.prepare import prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(path: Path) -> None:
+    """Print what would be trained, what was derived, and what to know.
+
+    Raises:
+        SpecError: the job cannot be right; one line a problem.
+    """
+    job, place = placed(path)
+    if not isinstance(job, TrainJob):
+        raise SpecError(f"{path}: kind {job.kind} is no training")
+    ready = prepare(job, place, token=bool(os.environ.get("HF_TOKEN")))
+    settings, launch = ready.settings, ready.plan.launch
+    console, table = (
+        Console(highlight=False, soft_wrap=True),
+        Table(box=None, show_header=False, pad_edge=False),
+    )
+    dataset = (
+        f"{settings.images} images, {ready.manifest.size / 1e6:.1f} MB" if ready.manifest else "fetched there"
+    )
+    table.add_row("run", launch.run)
+    table.add_row("dataset", dataset)
+    table.add_row(
+        "training", f"{settings.epochs} epochs, {settings.steps or 'unknown'} steps, {launch.script}"
+    )
+    table.add_row("VRAM", f"about {vram_gb(settings.shape):.0f} GB")
+    states = f", states of {state_gb(settings.shape):.1f} GB" if settings.save_state else ""
+    table.add_row("checkpoints", f"{checkpoint_gb(settings.shape):.2f} GB each{states}")
+    console.print(table)
+    for note in settings.notes:
+        console.print(Text(f"derived: {note}"))
+    for warning in ready.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    console.print(Text("it can be trained", style="green"))

@@ -1,0 +1,78 @@
+"""A training job made ready: checked, filled in, refused or planned. Spends nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.dataset.check import summary
+from components.dataset.declared import declared
+from components.errors import SpecError
+from components.kohya.derive import Settings, derive
+from components.kohya.plan import Plan, plan
+from components.kohya.refuse import refuse
+from components.remote.manifest import Manifest, scan
+from components.remote.manifest import sha256 as sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from components.spec.train import TrainJob
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that may be trained.
+
+    Attributes:
+        settings: with what was derived.
+        plan: what is done on the machine.
+        manifest: of a dataset on this computer; None where the machine fetches it.
+        warnings: what a person should know, one line each.
+    """
+
+    settings: Settings
+    plan: Plan
+    manifest: Manifest | None
+    warnings: tuple[str, ...]
+
+    def home(self, stack: str) -> Path:
+        """Return where everything of the run is kept: in FRAGUA_OUTPUT, or `output`, by stack."""
+        return Path(os.environ.get("FRAGUA_OUTPUT") or "output") / stack / self.plan.launch.run
+
+
+def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool) -> Prepared:
+    """Check, derive, refuse and plan `job`.
+
+    Args:
+        job: the job.
+        place: tells where a field of it stands, such as `configs/my.yaml:12: `.
+        token: whether there is a token for Hugging Face.
+
+    Raises:
+        SpecError: the job cannot be right; one line a problem.
+    """
+    dataset = declared(job)
+    warnings: list[str] = []
+    if dataset.report:
+        if errors := dataset.report.errors:
+            raise SpecError("\n".join(f"{place('dataset')}dataset: {line}" for line in summary(errors)))
+        warnings += (f"dataset: {line}" for line in summary(dataset.report.warnings))
+    manifest = scan(dataset.root) if dataset.root else None
+    try:
+        settings = derive(job, dataset)
+    except SpecError as error:
+        field = str(error).partition(":")[0]
+        raise SpecError(f"{place(field)}{error}") from None
+    warnings += refuse(job, settings, manifest.size / 1e9 if manifest else 0, place)
+    planned = plan(
+        job,
+        settings,
+        manifest.digest if manifest else sha256(job.dataset.model_dump_json().encode()).hexdigest()[:16],
+        token=token,
+        model_sha256=sha256_of(Path(job.base_model.local).expanduser()) if job.base_model.local else "",
+    )
+    return Prepared(settings, planned, manifest, tuple(warnings))
