@@ -177,7 +177,7 @@ class Recorder:
                 )
 
     def _samples(self) -> Iterator[Sample]:
-        prompts = self._launch.prompts.splitlines()
+        prompts = [each["prompt"] for each in self._launch.settings.get("samples", {}).get("prompts", [])]
         for part in self._run.ledger.parts:
             offset = 0 if self._launch.script == LORA else part.done
             for path in sorted((self._home / part.folder / "sample").glob("*.png")):
