@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from components.errors import RemoteError, TrainingFailed
+from pydantic import ValidationError
+
+from components.errors import FraguaError, RemoteError, TrainingFailed
 from components.kohya.diagnosis import diagnose
 from components.kohya.launch import Launch
 from components.kohya.ledger import (
@@ -24,6 +26,7 @@ from components.kohya.ledger import (
     begun,
     brought,
     closed,
+    epoch_of,
     next_part,
     observed,
     read,
@@ -32,9 +35,10 @@ from components.kohya.ledger import (
 from components.kohya.options import LORA
 from components.kohya.resume import described
 from components.kohya.training import Follower, first_step, name_of, prepare, start, state, stop, tail
+from components.record.checkpoint import CheckpointDamaged, read_metadata
 from components.remote.collect import collect
 from components.remote.job import WORKSPACE, Job
-from components.remote.manifest import scan
+from components.remote.manifest import scan, sha256
 from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import fetch, send, send_file
 from components.say import say
@@ -92,6 +96,8 @@ class Run:
             FraguaError: the ledger is damaged.
         """
         self._launch, self._home, self._kept = launch, home, 0.0
+        self._before: frozenset[str] | None = None
+        self._damaged: set[str] = set()
         self.ledger = read(home / LEDGER) or Ledger(
             run=launch.run,
             name=launch.variants[0].options["output_name"],
@@ -105,15 +111,26 @@ class Run:
     def find(self, shell: Shell) -> None:
         """Where nothing is known of the run here, take the ledger that lies on the machine.
 
-        It is another computer's: what is not here as well does not count as being at home.
+        It is another computer's: what is not here as well does not count as being at home. The host of the
+        machine can write it, so that only the run's own names are taken from it.
+
+        Raises:
+            FraguaError: it is damaged.
         """
         if self.ledger.parts or not (found := _copy(shell, f"{self._launch.folder}/{LEDGER}")):
             return
-        for part in found.parts:
+        trained = {"parts": found.parts, "steps_per_epoch": found.steps_per_epoch}
+        ledger = self.ledger.model_copy(update=trained)
+        for index, part in enumerate(ledger.parts, 1):
+            folder = self._home / part.folder
             for saved in part.saved:
-                if not (self._home / part.folder / saved.name).exists():
-                    found = brought(found, part.index, saved.name, {})
-        self.keep(found)
+                if part.index != index or epoch_of(ledger, part, saved.name) != saved.epoch:
+                    raise _damaged(
+                        f"{self._launch.folder}/{LEDGER} on the machine", f"{part.folder}: {saved.name}"
+                    )
+                if not all(_is(folder / path, digest) for path, digest in saved.files.items()):
+                    ledger = brought(ledger, part.index, saved.name, {})
+        self.keep(ledger)
 
     @property
     def complete(self) -> bool:
@@ -147,31 +164,26 @@ class Run:
             TrainingFailed: it ended before its first step.
             Unreachable: no step after `limit` seconds.
         """
-        if self.ledger.parts and self._taken_up(shell, machine):
-            follower = self.follower()
-            first_step(shell, follower, limit, say)
-            return follower
+        self._before = None
+        if self.ledger.parts and (self._taken_up(shell, machine) or self.complete):
+            return self._first_step(shell, limit)
+        point = next_part(self.ledger)  # for all variants: that the VRAM is too small is no fault of a state
+        begins = {"done": point.done, "state": point.state, "weights": point.weights}
         for number, variant in enumerate(self._launch.variants):
-            point = next_part(self.ledger)
-            self.keep(begun(self.ledger, machine), shell)
+            self.keep(begun(self.ledger, machine).with_last(**begins), shell)
             if point.done:
                 say(described(point, self.ledger.epochs))
                 self._restore(shell, point)
             script = self._launch.part(len(self.ledger.parts), point, variant)
             start(shell, self.job, script or "")
-            follower = self.follower()
             try:
-                first_step(shell, follower, limit, say)
+                return self._first_step(shell, limit)
             except TrainingFailed:
-                self.keep(closed(self.ledger, "failed"), shell)
                 log = tail(shell, state(shell, self.job))
                 smaller = any(each.automatic == "smaller-memory-plan" for each in diagnose(log))
                 if not smaller or number + 1 == len(self._launch.variants):
                     raise
                 say(f"the VRAM is not enough: trying {self._launch.variants[number + 1].why}")
-                continue
-            self.keep(observed(self.ledger, follower.progress), shell)
-            return follower
         raise AssertionError
 
     def carry(
@@ -181,13 +193,11 @@ class Run:
 
         Raises:
             TransferFailed: one did not arrive whole; what was at home before is untouched.
+            FraguaError: it cannot be written here.
         """
         ledger = observed(self.ledger, follower.progress)
-        part, new = ledger.parts[-1], []
-        there = {PurePosixPath(path).name for path in follower.progress.whole}
-        for saved in _wanted(part):
-            if saved.name not in there:
-                continue
+        new = []
+        for part, saved in _wanted(ledger, self._there(shell, ledger, follower.progress) - self._damaged):
             source, home = (
                 f"{self._launch.folder}/{part.folder}/{saved.name}",
                 self._home / part.folder / saved.name,
@@ -198,10 +208,17 @@ class Run:
 
             if saved.kind == "checkpoint":
                 hashes = {saved.name: fetch(shell, source, home, moved)}
-                new.append(self._show(home, self._shown(saved)))
             else:
                 files = collect(shell, source, home, moved)
                 hashes = {f"{saved.name}/{path}": digest for path, digest in files.items()}
+            try:
+                _check(self._home / part.folder, hashes)
+            except CheckpointDamaged as error:  # a crash of the host can lose what a log calls saved
+                say(f"{saved.name} is damaged on the machine, and does not count: {error}")
+                self._damaged.add(f"{part.folder}/{saved.name}")
+                continue
+            if saved.kind == "checkpoint":
+                new.append(self._show(home, self._shown(saved)))
             ledger = brought(ledger, part.index, saved.name, hashes)
             self.keep(ledger, shell)
             self._forget_states()
@@ -230,14 +247,29 @@ class Run:
             self.ledger = ledger
             return
         self.ledger, self._kept = ledger, now
-        write(self._home / LEDGER, ledger)
+        try:
+            write(self._home / LEDGER, ledger)
+        except OSError as error:
+            raise FraguaError(f"{self._home / LEDGER}: {error.strerror}") from None
         if shell:
+            text = ledger.model_dump_json()
             shell.run(
                 "keeping the run's ledger on the machine",
-                f'cd "{WORKSPACE}"; mkdir -p {self._launch.folder}; cd {self._launch.folder}; '
-                f"cat > {LEDGER}.new; mv {LEDGER}.new {LEDGER}",
-                stdin=ledger.model_dump_json(),
+                f'cd "{WORKSPACE}" && mkdir -p {self._launch.folder} && cd {self._launch.folder} && '
+                f"cat > {LEDGER}.new && [ $(stat -c %s {LEDGER}.new) = {len(text.encode())} ] && "
+                f"mv {LEDGER}.new {LEDGER}",
+                stdin=text,
             )
+
+    def _first_step(self, shell: Shell, limit: float) -> Follower:
+        follower = self.follower()
+        try:
+            first_step(shell, follower, limit, say)
+        except TrainingFailed:
+            self.keep(closed(self.ledger, "failed"), shell)
+            raise
+        self.keep(observed(self.ledger, follower.progress), shell)
+        return follower
 
     def _taken_up(self, shell: Shell, machine: int) -> bool:
         """Tell whether the last part runs on `machine` or is done there; where not, close it."""
@@ -261,6 +293,19 @@ class Run:
         """Bring home the images that the last part has drawn."""
         folder = f"{self.ledger.parts[-1].folder}/sample"
         collect(shell, f"{self._launch.folder}/{folder}", self._home / folder, lambda *_: None)
+
+    def _there(self, shell: Shell, ledger: Ledger, progress: Progress) -> set[str]:
+        """Return what lies whole on the machine of the last part, as paths in the run's folder."""
+        last = ledger.parts[-1]
+        if self._before is None:
+            folders = [part.folder for part in ledger.parts[:-1] if part.machine == last.machine]
+            listing = folders and shell.run(
+                "looking for what earlier parts saved",
+                f'cd "{WORKSPACE}"/{self._launch.folder} && '
+                f"find {' '.join(folders)} -mindepth 1 -maxdepth 1 2>/dev/null; true",
+            )
+            self._before = frozenset(listing.split("\n") if listing else ())
+        return {f"{last.folder}/{PurePosixPath(path).name}" for path in progress.whole} | self._before
 
     def _restore(self, shell: Shell, point: Point) -> None:
         """Put on the machine what the next part begins with; what is there already is not sent."""
@@ -294,22 +339,50 @@ class Run:
 
     def _show(self, file: Path, name: str) -> Path:
         """Give a checkpoint that name beside the parts."""
-        shown = self._home / name
-        shown.unlink(missing_ok=True)
+        shown, new = self._home / name, self._home / f".{name}.new"
         try:
-            shown.hardlink_to(file)
-        except OSError:
-            shutil.copy2(file, shown)
+            new.unlink(missing_ok=True)
+            try:
+                new.hardlink_to(file)
+            except OSError:  # not every file system has links
+                shutil.copy2(file, new)
+            new.replace(shown)
+        except OSError as error:
+            new.unlink(missing_ok=True)
+            raise FraguaError(f"{shown}: {error.strerror}") from None
         return shown
 
 
-def _wanted(part: Part) -> list[Saved]:
-    """Return what is to come home, by epoch, so that a later one is never there alone; one state will do."""
-    by_epoch = sorted(part.saved, key=lambda saved: (saved.epoch, saved.kind))
-    newest = next((saved for saved in reversed(by_epoch) if saved.kind == "state"), None)
-    return [
-        saved for saved in by_epoch if not saved.files and (saved.kind == "checkpoint" or saved == newest)
+def _wanted(ledger: Ledger, there: set[str]) -> list[tuple[Part, Saved]]:
+    """Return what is to come home of what is `there`; the newest state will do.
+
+    It is in the order of epochs, so that a later one is never at home alone.
+    """
+    found = [
+        (part, saved)
+        for part in ledger.parts
+        for saved in part.saved
+        if saved.files or f"{part.folder}/{saved.name}" in there
     ]
+    found.sort(key=lambda each: (each[1].epoch, each[1].kind, each[0].index))
+    newest = next((each for each in reversed(found) if each[1].kind == "state"), None)
+    return [each for each in found if not each[1].files and (each[1].kind == "checkpoint" or each == newest)]
+
+
+def _check(folder: Path, hashes: dict[str, str]) -> None:
+    """Look at the weights among files that came home; those of a damaged one go away again.
+
+    Raises:
+        CheckpointDamaged: a file is no whole .safetensors file.
+    """
+    try:
+        for path in hashes:
+            if path.endswith(".safetensors"):
+                read_metadata(folder / path)
+    except CheckpointDamaged:
+        for path in hashes:
+            (folder / path).unlink()
+        raise
 
 
 def _without_steps(ledger: Ledger) -> list[Part]:
@@ -321,5 +394,19 @@ def _silent(_name: str, _done: int, _total: int, _rate: float) -> None:
 
 
 def _copy(shell: Shell, path: str) -> Ledger | None:
-    text = shell.read("reading the run's ledger", f'cat "{WORKSPACE}/"{shlex.quote(path)} 2>/dev/null')
-    return Ledger.model_validate_json(text) if text else None
+    text = shell.run("reading the run's ledger", f'cat "{WORKSPACE}/"{shlex.quote(path)} 2>/dev/null || true')
+    try:
+        return Ledger.model_validate_json(text) if text else None
+    except ValidationError as error:
+        raise _damaged(f"{path} on the machine", error.errors()[0]["msg"]) from None
+
+
+def _damaged(where: str, what: str) -> FraguaError:
+    return FraguaError(
+        f"{where}: this ledger of a run is damaged, or another version's ({what}). Copy the one of the "
+        "computer that began the run to this one, or remove it there to train from the first epoch."
+    )
+
+
+def _is(path: Path, digest: str) -> bool:
+    return path.is_file() and sha256(path) == digest

@@ -110,7 +110,7 @@ class Follower:
             with self._kept.open("ab") as file:
                 file.write(piece)
             self._take(piece)
-        if self.progress.diverged and job.state == "running":
+        if self.progress.diverged:
             stop(shell, self.name)
             raise TrainingFailed(
                 f"the loss is {self.progress.loss} at step {self.progress.step}: stopped. Lower the learning "

@@ -18,13 +18,13 @@ from components.kohya.run import LEDGER, Run
 from components.kohya.training import Follower, stop
 from components.record.checkpoint import read_metadata
 from components.remote.job import JobStatus
-from components.remote.manifest import scan
+from components.remote.manifest import scan, sha256
 from components.remote.shell import Login, Shell, connect
 from components.spec.train import TrainJob
 from components.vast.lifecycle import Machine
 from components.vast.status import Status, status
 
-EPOCHS, PER_EPOCH = 5, 10
+EPOCHS, PER_EPOCH = 5, 12
 LIMIT = 60.0
 
 FAST, SLOW = 1000, 50
@@ -47,7 +47,7 @@ class Job:
 
 
 def job(dataset: Path, **changes: Any) -> Job:
-    """A LoRA of five epochs of ten steps, whose states are saved; `training` and `lora` may be changed."""
+    """A LoRA of five epochs of twelve steps, whose states are saved; `training` and `lora` may be changed."""
     training = {
         "epochs": EPOCHS,
         "batch_size": 2,
@@ -64,7 +64,7 @@ def job(dataset: Path, **changes: Any) -> Job:
             "file": "sd_xl_base_1.0.safetensors",
         },
         "dataset": {"path": str(dataset), "repeats": 5},
-        "lora": changes.get("lora", {}),
+        "lora": changes.get("lora", {}),  # None: a full fine-tune
         "training": training | changes.get("training", {}),
     }
     made = TrainJob.model_validate(values)
@@ -174,11 +174,28 @@ def follow(
     shell: Shell, run: Run, follower: Follower, until: Callable[[], bool] = lambda: False
 ) -> JobStatus:
     """Carry home what comes, as `watch` does, until the training ends or `until` says so."""
+
+    def carry() -> bool:
+        run.carry(shell, follower, silent)
+        return until()
+
+    return watched(shell, follower, carry)
+
+
+def watched(shell: Shell, follower: Follower, until: Callable[[], bool]) -> JobStatus:
+    """Read the log until the training ends or `until` says so."""
     deadline = time.monotonic() + LIMIT
     while True:
         found = follower.look(shell)
-        run.carry(shell, follower, silent)
-        if found.state != "running" or until():
+        if until() or found.state != "running":
             return found
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def assert_at_home(home: Home) -> None:
+    """Every file that the ledger calls at home is there, and what it was on the machine."""
+    for part in home.ledger.parts:
+        for saved in part.saved:
+            for path, digest in saved.files.items():
+                assert sha256(home.folder / part.folder / path) == digest
