@@ -49,7 +49,7 @@ def selected(root: Path, stack: str) -> auto.Stack:
 
 
 def known(stack: auto.Stack) -> dict[str, Any]:
-    """Return the outputs of `stack`; as `login`, how to reach its machine; and as `launch`, its training.
+    """Return the outputs of `stack` and of its state `login`, `launch`, and the machine's `urn`, `status`.
 
     The login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
     secrets too, to debug logs.
@@ -67,6 +67,8 @@ def known(stack: auto.Stack) -> dict[str, Any]:
     return {
         "login": login,
         "launch": launch,
+        "urn": next(each["urn"] for each in resources if each["type"] == _MACHINE),
+        "status": state[_MACHINE]["status"],
         **{name: output.value for name, output in stack.outputs().items()},
     }
 

@@ -39,6 +39,7 @@ _PATIENCE: Final = 10.0
 """Seconds to try to reach a machine before Vast.ai is asked what became of it."""
 _RECONNECT: Final = 5.0
 _GIVE_UP: Final = 600.0
+_RUNNING: Final = "running"
 _FIRST_STEP: Final = 3600.0
 _MOST_LOSSES: Final = 20
 _MOST_TIMES: Final = 3
@@ -186,24 +187,29 @@ class Watching:
 def _replaced(stack: auto.Stack, instance: int, voice: Voice) -> bool:
     """Bring the stack up until it has a machine that answers; return whether it is another one.
 
+    A host that is offline may come back; after ten minutes its machine is given up.
+
     Raises:
         Unreachable: Vast.ai says for ten minutes that the machine runs, but it is not reached.
     """
-    deadline = time.monotonic() + _GIVE_UP
+    deadline, given_up = time.monotonic() + _GIVE_UP, list[str]()
     while True:
         try:
-            stack.up(refresh=True, on_event=listener(voice.line))
-        except auto.CommandError as error:
-            voice.line(f"{reason(error)}; trying again")
-        else:
+            stack.up(refresh=True, replace=given_up, on_event=listener(voice.line))
             found = known(stack)
             if found["instance"] != instance or _answers(found):
                 return bool(found["instance"] != instance)
+        except auto.CommandError as error:
+            voice.line(f"{reason(error)}; trying again")
+            found = known(stack)
         if time.monotonic() > deadline:
-            raise Unreachable(
-                f"instance {instance} cannot be reached; `pulumi up --replace` rents another, "
-                "`pulumi destroy` ends the billing"
-            )
+            if given_up or found["status"] == _RUNNING:
+                raise Unreachable(
+                    f"instance {instance} cannot be reached; `pulumi up --replace` rents another, "
+                    "`pulumi destroy` ends the billing"
+                )
+            voice.line(f"instance {instance} has been {found['status']} for too long: renting another")
+            given_up = [found["urn"]]
         time.sleep(_RECONNECT)
 
 

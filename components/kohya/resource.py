@@ -34,6 +34,7 @@ class TrainingRun(Resource, module="kohya", name="TrainingRun"):
         plan: Plan,
         *,
         home: Path,
+        price: pulumi.Input[float],
         limit: float,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -44,6 +45,7 @@ class TrainingRun(Resource, module="kohya", name="TrainingRun"):
             reach: the machine.
             plan: what to do there.
             home: where the run's ledger, checkpoints and states are on this computer.
+            price: $/h of the machine.
             limit: seconds for each wait before the first step.
             opts: of the resource.
         """
@@ -54,6 +56,7 @@ class TrainingRun(Resource, module="kohya", name="TrainingRun"):
             "preparations": {job.name: job.script for job in plan.preparations},
             "launch": plan.launch.model_dump_json(),
             "home": str(home),
+            "price": price,
             "limit": limit,
             "steps": None,
         }

@@ -71,7 +71,10 @@ def begin(props: dict[str, Any]) -> int:
             say(f"{launch.run} is complete in {props['home']}; to train it again, move that folder away")
         else:
             follower = run.go_on(shell, int(props["machine"]), props["limit"])
-            say(f"training {launch.run}: {run.overall(follower.progress)}")
+            progress = run.overall(follower.progress)
+            dollars = progress.seconds_left / 3600 * props["price"]
+            rate = f"{progress.seconds_per_step:.2f} s a step, about ${dollars:.2f} to the end"
+            say(f"training {launch.run}: {progress}, {rate}")
         return run.ledger.epochs * run.ledger.steps_per_epoch
 
 
@@ -196,7 +199,7 @@ class Run:
             FraguaError: it cannot be written here.
         """
         ledger = observed(self.ledger, follower.progress)
-        new = []
+        new, damaged = [], len(self._damaged)
         for part, saved in _wanted(ledger, self._there(shell, ledger, follower.progress) - self._damaged):
             source, home = (
                 f"{self._launch.folder}/{part.folder}/{saved.name}",
@@ -224,6 +227,8 @@ class Run:
             self._forget_states()
             ledger = self.ledger
         self.keep(ledger, shell)
+        if len(self._damaged) > damaged:  # an older state will do
+            new += self.carry(shell, follower, tell)
         return new
 
     def overall(self, progress: Progress) -> Progress:

@@ -44,6 +44,7 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
         reach,
         ready.plan,
         home=home,
+        price=outputs["pricePerHour"],
         limit=job.training.first_step,
         opts=pulumi.ResourceOptions(depends_on=_preparations(job, ready, reach, token)),
     )

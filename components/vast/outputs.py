@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from components.vast.status import status
+from components.vast.status import Status, status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +35,10 @@ def outputs(machine: Machine) -> dict[str, Any]:
 
 
 def refreshed(old: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
-    """Return the outputs `old` as they are now; the SSH address follows the machine's where it moved."""
+    """Return the outputs `old` as they are now; the SSH address follows where a running machine moved."""
     new = {**old, **observed(instance)}
+    if new["status"] != Status.RUNNING:
+        return new
     addresses = [address for address in (instance.direct, instance.proxy) if address]
     if addresses and (old["host"], int(old["port"])) not in addresses:
         new["host"], new["port"] = addresses[0]

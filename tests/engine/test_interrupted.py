@@ -14,6 +14,7 @@ from cli.console import Voice
 from cli.watch import watch
 from components.kohya.ledger import Ledger, next_part, read, steps_done
 from components.kohya.run import LEDGER
+from components.record import store
 from components.record.checkpoint import read_metadata
 from toolchain.bootstrap import ROOT
 
@@ -64,6 +65,28 @@ def followed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for name, value in stack.environment.items():
         monkeypatch.setenv(name, value)
     return watch(auto.select_stack(stack.name, work_dir=str(stack.folder)), ROOT, Voice())
+
+
+def test_a_machine_that_stays_offline_is_given_up(
+    make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.watch._GIVE_UP", 1.0)
+    config = {
+        "override__dataset__path": dataset,
+        "override__dataset__repeats": 100,
+        "override__training__epochs": 2,
+    }
+    stack = make_stack("offline", job="configs/sdxl-lora.yaml", **config)
+    stack.up()
+    [instance] = cloud.billing("offline/")
+    cloud.ask("POST", f"instances/{instance}/offline")
+    checkpoints = followed(stack, monkeypatch)
+
+    assert [path.name for path in checkpoints] == ["animal-000001.safetensors", "animal.safetensors"]
+    record = store.read(checkpoints[0].parent)
+    assert record
+    assert len({machine.instance for machine in record.machines}) == 2
+    assert instance not in cloud.billing("offline/")
 
 
 @pytest.mark.parametrize("seed", [1])

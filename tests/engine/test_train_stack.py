@@ -57,6 +57,7 @@ def stack(make_stack: MakeStack, dataset: Path) -> Iterator[Stack]:
     }
     stack = make_stack(f"train{os.getpid()}", job="configs/sdxl-lora.yaml", **config)
     stack.environment["PULUMI_DEBUG_COMMANDS"] = "true"  # else there is no --event-log
+    stack.environment["HF_TOKEN"] = "hf_canary-token"
     shown = stack.folder / "shown"
     shown.mkdir()
     with arguments_seen() as arguments:
@@ -101,7 +102,7 @@ def test_secrets_are_nowhere_in_plain_text(stack: Stack, cloud: Cloud) -> None:
     assert "project/shown/events" in holding("vast:SshKey")
     assert f"state/.pulumi/stacks/fragua/{stack.name}.json" in holding("ssh-ed25519")
     assert any("history" in path for path in holding("vast:SshKey"))
-    for secret in (cloud.api_key, private_part(stack), "canary-passphrase"):
+    for secret in (cloud.api_key, private_part(stack), "canary-passphrase", "hf_canary-token"):
         assert holding(secret) == []
 
 
