@@ -102,7 +102,7 @@ def _missing(option: str, name: str, package: str, installed: Collection[str]) -
     if package in installed:
         return None
     reason = f"{name} needs the package {package}, which sd-scripts' requirements do not install"
-    return Problem(option, reason, "choose another, or have the package installed")
+    return Problem(option, reason, "choose another, or add it to packages")
 
 
 def _scheduler(name: str) -> Problem | None:
@@ -240,8 +240,8 @@ def _described(kind: str) -> str:
         "int": "a whole number",
         "bool": "True or False",
         "text": "text in quotes",
-        "2 numbers": "two numbers, such as (0.9, 0.99)",
-        "3 numbers": "three numbers, such as (0.98, 0.92, 0.99)",
+        "2 numbers": "two numbers, such as [0.9, 0.99]",
+        "3 numbers": "three numbers, such as [0.98, 0.92, 0.99]",
         "share": "a number from 0 to 1",
         "numbers": "numbers with commas between",
         "23 ints": "23 whole numbers with commas between, one for each block of SDXL's U-Net",

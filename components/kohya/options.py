@@ -128,7 +128,9 @@ def _misvalued(option: Option, value: Any) -> Problem | None:
 
 def _misfit(option: Option, value: Any) -> Problem | None:
     if isinstance(value, bool):
-        return Problem(option.name, f"takes {_accepted(option)}; found a yes or no", "put it in quotes")
+        numeric = option.type in ("int", "float", "int_or_float")
+        remedy = "write a number" if numeric else "put it in quotes"
+        return Problem(option.name, f"takes {_accepted(option)}; found a yes or no", remedy)
     if value is None or isinstance(value, list | tuple | dict):
         return Problem(option.name, f"takes {_accepted(option)}; found {value!r}", "write one value")
     text = str(value)
