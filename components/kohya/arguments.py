@@ -75,7 +75,7 @@ TAKEN: Final[Mapping[str, str]] = {**FIELDS, **dict.fromkeys(_OURS, "")}
 """Options that `extra` may not set, with the field to use instead, if there is one."""
 
 _ADAFACTOR: Final = {"scale_parameter": False, "relative_step": False, "warmup_init": False}
-"""Without these, Adafactor replaces learning rate and schedule."""
+"""Without these, Adafactor replaces learning rate and schedule; a job that asks for that gets none."""
 
 
 def script(job: TrainJob) -> Script:
@@ -103,8 +103,7 @@ def options(job: TrainJob, settings: Settings) -> dict[str, Any]:
         "lr_scheduler_args": _literals(training.scheduler_args),
         "lr_warmup_steps": training.warmup_steps or None,
         "optimizer_type": shape.optimizer,
-        "optimizer_args": _literals(training.optimizer_args)
-        or (_literals(_ADAFACTOR) if shape.optimizer == "Adafactor" else []),
+        "optimizer_args": _literals(_optimizer_args(shape.optimizer, training.optimizer_args)),
         "mixed_precision": training.precision,
         "full_bf16": shape.full_bf16,
         "fused_backward_pass": shape.fused,
@@ -201,6 +200,11 @@ def _prompt(prompt: Prompt, resolution: int) -> str:
     negative = f" --n {prompt.negative}" if prompt.negative else ""
     numbers = f"--w {width} --h {height} --d {prompt.seed} --l {prompt.cfg:g} --s {prompt.steps}"
     return f"{prompt.prompt}{negative} {numbers}\n"
+
+
+def _optimizer_args(optimizer: str, given: Mapping[str, Setting]) -> Mapping[str, Setting]:
+    own = given.get("relative_step") or given.get("warmup_init")
+    return given if own or optimizer != "Adafactor" else {**_ADAFACTOR, **given}
 
 
 def _literals(arguments: Mapping[str, Setting]) -> list[str]:
