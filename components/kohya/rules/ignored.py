@@ -121,7 +121,7 @@ IGNORED: Final = (
         "network_train_unet_only",
         lambda s: not s.full and not s.o.network_train_unet_only and s.o.text_encoder_lr is None,
         "both text encoders are trained too, at the U-Net's rate; for SDXL sd-scripts advises against it",
-        "set it, or give them a lower text_encoder_lr",
+        "set network_train_unet_only, or give them a lower text_encoder_lr",
         WARNING,
     ),
     Rule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from components.kohya.rules.situation import CONSENT, WARNING, Rule, Situation
@@ -14,6 +15,12 @@ def _ends_elsewhere(s: Situation) -> bool:
     if not (s.interruptible and s.full) or s.relative_step or s.optimizer.endswith("ScheduleFree"):
         return False
     return bool(s.o.lr_scheduler_type) or str(s.o.lr_scheduler).partition(":")[0] not in _RESUMABLE
+
+
+def _saves_epochs(s: Situation) -> bool:
+    """Tell whether an epoch before the last is saved; a run of one epoch has none."""
+    every, epochs = s.o.save_every_n_epochs, s.o.max_train_epochs or math.inf
+    return bool(every) and (every < epochs or epochs == 1)
 
 
 NODE: Final = (
@@ -60,15 +67,14 @@ NODE: Final = (
         "save_state",
         lambda s: s.interruptible and not s.o.save_state,
         "when the node is taken away, optimizer and schedule are lost and begin anew",
-        "set it, and save_last_n_epochs_state to 1",
+        "set it",
         CONSENT,
     ),
     Rule(
         "interrupted-without-saves",
         "save_every_n_epochs",
         lambda s: (
-            s.interruptible
-            and not any((s.o.save_every_n_epochs, s.o.save_every_n_steps, s.o.save_n_epoch_ratio))
+            s.interruptible and not any((_saves_epochs(s), s.o.save_every_n_steps, s.o.save_n_epoch_ratio))
         ),
         "nothing is saved before the end: when the node is taken away, all is lost",
         "set it to 1",

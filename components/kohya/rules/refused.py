@@ -195,7 +195,7 @@ REFUSED: Final = (
         "log_with",
         lambda s: s.o.log_with in ("wandb", "all") and "wandb" not in s.packages,
         "wandb is not among sd-scripts' requirements, and the training stops where it is not installed",
-        "set log_with tensorboard, or have wandb installed",
+        "set log_with tensorboard, or add wandb to packages",
     ),
     Rule(
         "no-xformers",
@@ -216,7 +216,7 @@ REFUSED: Final = (
         "sample_prompts",
         lambda s: s.previews and not s.o.sample_prompts,
         "the training stops at the first preview, since there are no prompts for it",
-        "set it, or leave sample_every_n_epochs, sample_every_n_steps and sample_at_first out",
+        "set sample_prompts, or leave sample_every_n_epochs, sample_every_n_steps and sample_at_first out",
     ),
     Rule(
         "prompt-format",
