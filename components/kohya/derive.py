@@ -6,7 +6,6 @@ learning rates are those of common guides without their errors; memory is `compo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -41,6 +40,8 @@ _DOLLARS_A_GB: Final = 0.01
 
 _MARGIN: Final = 0.92
 """Share of the VRAM to plan for: estimates are rough, and the driver keeps some."""
+_HOPE: Final = 1.15
+"""Share of the VRAM from which on a need, however rough, cannot be met."""
 
 
 class _Rung(NamedTuple):
@@ -156,13 +157,6 @@ def _shape(job: TrainJob, dataset: Declared, notes: list[str]) -> Shape:
     options = list(_ladder(job, dataset))
     fitting = [shape for shape in options if not gb or vram_gb(shape) <= _MARGIN * gb]
     shape = fitting[0] if fitting else options[-1]
-    if gb and static_gb(shape) > gb:
-        raise SpecError(
-            f"node.gpu: the training takes {vram_gb(shape):.0f} GB of VRAM ({static_gb(shape):.0f} GB before "
-            f"any image), and a GPU that is asked for may have {gb:g}; ask for "
-            f"vram: {8 * math.ceil(vram_gb(shape) / _MARGIN / 8)} or more, or leave optimizer, fused and "
-            "full_bf16 out"
-        )
     training = job.training
     chosen = {
         "optimizer": (training.optimizer, shape.optimizer),
@@ -171,6 +165,10 @@ def _shape(job: TrainJob, dataset: Declared, notes: list[str]) -> Shape:
         "fused": (training.fused, shape.fused),
         "full_bf16": (training.full_bf16, shape.full_bf16),
     }
+    if gb and (static_gb(shape) > gb or vram_gb(_least(job, shape)) > _HOPE * gb):
+        raise SpecError(
+            _too_large(shape, gb, [name for name, (given, _) in chosen.items() if given is not None])
+        )
     need = f"about {vram_gb(shape):.0f} GB of VRAM at {training.resolution} pixels, of {gb:g} at least"
     derived = [
         name if value is True else f"{name} {value}"
@@ -182,6 +180,25 @@ def _shape(job: TrainJob, dataset: Declared, notes: list[str]) -> Shape:
     if gb and vram_gb(shape) > _MARGIN * gb:
         notes.append(f"node.gpu: this may not fit: {need}")
     return shape
+
+
+def _least(job: TrainJob, shape: Shape) -> Shape:
+    """Return what training may go down to where the VRAM is not enough."""
+    while job.training.on_oom == "smaller" and (less := smaller(job, shape)):
+        shape, _ = less
+    return shape
+
+
+def _too_large(shape: Shape, gb: float, given: list[str]) -> str:
+    need = vram_gb(shape)
+    sizes = {size for each in gpus.VRAM.values() for size in each if need <= _MARGIN * size}
+    larger = [f"ask for GPUs of {min(sizes)} GB or more"] if sizes else []
+    lower = "training.resolution or lora.dim" if shape.rank else "training.resolution"
+    leave = f"leave {', '.join(f'training.{name}' for name in given)} out" if given else f"lower {lower}"
+    return (
+        f"node.gpu: the training takes about {need:.0f} GB of VRAM ({static_gb(shape):.0f} GB before any "
+        f"image), and a GPU that is asked for may have {gb:g}; {', or '.join([*larger, leave])}"
+    )
 
 
 def _ladder(job: TrainJob, dataset: Declared) -> Iterator[Shape]:
@@ -197,7 +214,7 @@ def _ladder(job: TrainJob, dataset: Declared) -> Iterator[Shape]:
         if given in (None, rung.optimizer)
         and training.fused in (None, rung.fused)
         and training.full_bf16 in (None, rung.full_bf16)
-        and (possible or not rung.fused)
+        and (possible or training.fused or not rung.fused)
         and (training.precision == "bf16" or not rung.full_bf16)
     ] or [rung._replace(optimizer=given or rung.optimizer, fused=False, full_bf16=False) for rung in rungs]
     for rung in agreeing:
@@ -222,7 +239,9 @@ def _given(value: _T | None, otherwise: _T) -> _T:
 def text_cached(job: TrainJob) -> bool:
     """Return whether captions can be encoded once: nothing changes them, and the encoders are not trained."""
     subsets = (job.dataset, *job.dataset.subsets)
-    changing = any(each.shuffle_caption or each.caption_dropout or each.tag_dropout for each in subsets)
+    changing = bool(job.extra.get("token_warmup_step")) or any(
+        each.shuffle_caption or each.caption_dropout or each.tag_dropout for each in subsets
+    )
     weighted = bool(job.extra.get("weighted_captions")) and not job.lora
     trained = bool(job.lora and job.lora.text_encoders) or bool(job.extra.get("train_text_encoder"))
     return not (changing or weighted or trained)
@@ -235,9 +254,8 @@ def _length(
     subsets, images, training = dataset.subsets, dataset.count, job.training
     if images is None:
         if training.epochs is None:
-            raise SpecError(
-                "training.epochs: required here: the node fetches the dataset, so nobody counts its images"
-            )
+            field = "training.steps" if training.steps else "training.epochs"
+            raise SpecError(f"{field}: the node fetches the dataset, so nobody counts its images; set epochs")
         return subsets, training.epochs
     seen = sum(len(read.images) * read.repeats for read in dataset.read(subsets) if not read.is_reg)
     target = _SAMPLES if job.lora else images * _full_epochs(images)

@@ -72,7 +72,7 @@ def static_gb(shape: Shape) -> float:
 def vram_gb(shape: Shape) -> float:
     """Return GB of VRAM on each GPU that a step takes at most."""
     if shape.checkpointing:
-        fixed, image = (1.2, 1.2) if shape.rank else (2.2, 1.6)
+        fixed, image = (1.2, 1.2) if shape.rank else (2.2, 1.0 if shape.full_bf16 else 1.6)
     else:
         fixed, image = (0.6, 9.5) if shape.rank else (0.6, 12.0)
     return static_gb(shape) + fixed + image * shape.batch_size * (shape.resolution / 1024) ** 2
