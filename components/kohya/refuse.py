@@ -1,11 +1,18 @@
-"""Whether a job can be trained as it is, said before anything is rented. Pure."""
+"""Whether a job can be trained as it is, said before anything is rented.
+
+Pure, but for a look whether a base model that is to be here is here.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from components.errors import SpecError
 from components.kohya.arguments import FIELDS, TAKEN, dataset_config, options, script
+from components.kohya.install import EXTRAS
 from components.kohya.memory import disk_gb
 from components.kohya.names import check_names
 from components.kohya.options import check_extra
@@ -13,13 +20,21 @@ from components.kohya.problem import Problem, Severity, suggestion
 from components.kohya.refusals import RULES, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
 
     from components.kohya.derive import Settings
     from components.spec.train import TrainJob
 
 _IMPORTED = {"lycoris-lora": "lycoris"}
 """Packages that Python imports by another name."""
+
+_WORDS: Final = {
+    **{option: field for option, field in FIELDS.items() if "_" in option},
+    "network_train_unet_only": "lora.text_encoders: false",
+}
+_OPTION: Final = re.compile(rf"(?<![\w.])({'|'.join(_WORDS)})(?!\w)")
+"""An option of sd-scripts, in words, that a job file says by a field of another name."""
 
 
 def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable[[str], str]) -> list[str]:
@@ -34,16 +49,23 @@ def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable
     Raises:
         SpecError: one line a problem, with field and remedy.
     """
-    found = [*_options(job, settings), *_consents(job), *_disk(job, settings, dataset_gb)]
+    found = [
+        *_options(job, settings),
+        *_packages(job),
+        *_consents(job),
+        *_base_model(job),
+        *_disk(job, settings, dataset_gb),
+    ]
     stopping, warnings = [], []
     for field, problem in found:
-        words = f"{place(field)}{field}: {problem.reason}; {problem.remedy}"
-        if problem.severity is Severity.WARNING or problem.rule in job.consent:
-            warnings.append(words)
-        elif problem.severity is Severity.CONSENT:
-            stopping.append(f"{words}; or accept it: add {problem.rule} to `consent:`")
-        else:
+        said = _OPTION.sub(lambda match: _WORDS[match[0]], f"{problem.reason}; {problem.remedy}")
+        words = f"{place(field)}{field}: {said}"
+        if problem.severity is Severity.ERROR:
             stopping.append(words)
+        elif problem.severity is Severity.WARNING or problem.rule in job.consent:
+            warnings.append(words)
+        else:
+            stopping.append(f"{words}; or accept it: add {problem.rule} to `consent:`")
     if stopping:
         raise SpecError("\n".join(dict.fromkeys(stopping)))
     return list(dict.fromkeys(warnings))
@@ -51,10 +73,10 @@ def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable
 
 def _options(job: TrainJob, settings: Settings) -> Iterator[tuple[str, Problem]]:
     trainer = script(job)
-    if wrong := check_extra(trainer, job.extra, TAKEN):
-        yield from ((f"extra.{problem.option}", problem) for problem in wrong)
-        return
-    made = options(job, settings)
+    wrong = {problem.option: problem for problem in check_extra(trainer, job.extra, TAKEN)}
+    yield from ((f"extra.{name}", problem) for name, problem in wrong.items())
+    extra = {name: value for name, value in job.extra.items() if name not in wrong}
+    made = options(job.model_copy(update={"extra": extra}), settings)
     # they are set for each part of a run
     made |= {"output_dir": "output", "logging_dir": "logs"}
     if job.samples:
@@ -62,6 +84,7 @@ def _options(job: TrainJob, settings: Settings) -> Iterator[tuple[str, Problem]]
     packages = {_IMPORTED.get(name, name) for name in job.packages}
     config = dataset_config(job, settings, "dataset")
     for problem in (
+        *check_extra(trainer, made),
         *check_names(made, packages),
         *refusals(
             trainer,
@@ -72,8 +95,29 @@ def _options(job: TrainJob, settings: Settings) -> Iterator[tuple[str, Problem]]
             packages=packages,
         ),
     ):
-        name = problem.option.rpartition(".")[2]
-        yield (f"extra.{name}" if name in job.extra else FIELDS.get(name, f"extra.{name}")), problem
+        yield _field(problem, extra), problem
+
+
+def _field(problem: Problem, extra: Mapping[str, Any]) -> str:
+    """Return what to blame: the option, or one of `extra` that is spoken of, or the option's own field."""
+    name = problem.option.rpartition(".")[2]
+    words = [name, *re.findall(r"\w+", f"{problem.reason} {problem.remedy}")]
+    added = next((word for word in words if word in extra), None)
+    return f"extra.{added}" if added else FIELDS.get(name, f"extra.{name}")
+
+
+def _packages(job: TrainJob) -> Iterator[tuple[str, Problem]]:
+    for name in job.packages:
+        if name not in EXTRAS:
+            reason = f"no version of {name!r} is known to fit sd-scripts"
+            yield "packages", Problem(name, reason, suggestion(name, EXTRAS))
+
+
+def _base_model(job: TrainJob) -> Iterator[tuple[str, Problem]]:
+    if job.base_model.local and not (path := Path(job.base_model.local).expanduser()).is_file():
+        where = "" if path.is_absolute() else f" in {Path.cwd()}"
+        reason = f"{path}: no such file{where}"
+        yield "base_model.local", Problem("local", reason, "correct it, or take huggingface, url or path")
 
 
 def _consents(job: TrainJob) -> Iterator[tuple[str, Problem]]:
@@ -94,8 +138,8 @@ def _disk(job: TrainJob, settings: Settings, dataset_gb: float) -> Iterator[tupl
             "node.disk",
             Problem(
                 "disk",
-                f"{job.node.disk:g} GB are less than the {need:.0f} GB that the run needs for base model, "
-                f"environment, dataset and {kept} checkpoints",
-                f"ask for {need:.0f} GB or more, or set training.keep_last: all checkpoints come home anyway",
+                f"{job.node.disk:g} GB are less than the {math.ceil(need)} GB that the run needs for base "
+                f"model, environment, dataset and {kept} checkpoints",
+                f"ask for {math.ceil(need)} GB or more, or keep fewer by training.keep_last: all come home",
             ),
         )

@@ -1,0 +1,127 @@
+"""A training that cannot work is refused before anything is rented, with file, line, field and remedy."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from components.errors import SpecError
+from components.spec.load import placed
+from components.stacks.prepare import Prepared, prepare
+
+RIGHT = """\
+kind: train
+name: animal
+node:
+  gpu:
+    models: [A100]
+    vram: 40
+  image: vastai/pytorch:2.7.1
+  disk: 60
+  max_price: 3.00
+packages: []
+base_model:
+  huggingface: stabilityai/sdxl
+  file: sdxl.safetensors
+dataset:
+  path: images
+lora:
+  dim: 32
+training:
+  epochs: 10
+  keep_last: 2
+extra:
+  highvram: true
+"""
+
+CASES = [
+    pytest.param(case["edits"], case["says"], id=" ".join("".join(case["edits"].values()).split()))
+    for cases in yaml.safe_load((Path(__file__).parent / "data/wrong_trainings.yaml").read_text()).values()
+    for case in cases
+]
+
+COSINE = {
+    "lora:\n  dim: 32\n": "",
+    "  disk: 60": "  disk: 200\n  bid: 0.5",
+    "  epochs: 10": "  epochs: 10\n  scheduler: cosine",
+}
+
+
+def pictures(folder: Path, names: str, captions: bool = True) -> None:
+    folder.mkdir(parents=True)
+    for name in names:
+        cells = random.Random(f"{folder.name}{name}").randbytes(9 * 8 * 3)
+        Image.frombytes("RGB", (9, 8), cells).resize((1024, 1024)).save(folder / f"{name}.png")
+        if captions:
+            (folder / f"{name}.txt").write_text(f"a cat {name}")
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One right folder of images, and the wrong ones."""
+    found = tmp_path_factory.mktemp("jobs")
+    (found / "nothing").mkdir()
+    pictures(found / "images", "abcd")
+    pictures(found / "one", "a")
+    pictures(found / "bare", "ab", captions=False)
+    pictures(found / "blank", "ab")
+    (found / "blank/a.txt").write_text("")
+    pictures(found / "sets/one", "ab")
+    pictures(found / "sets/two", "cd", captions=False)
+    pictures(found / "numbered/10_cat", "ab")
+    pictures(found / "numbered/dogs", "cd")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _here(datasets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(datasets)
+
+
+def prepared(edits: dict[str, str]) -> Prepared:
+    """Do with the edited job file what the stack does before it declares anything."""
+    text = RIGHT
+    for old, new in edits.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    Path("job.yaml").write_text(text)
+    job, place = placed(Path("job.yaml"))
+    assert job.kind == "train"
+    return prepare(job, place, token=False)
+
+
+def test_the_job_that_the_wrong_ones_are_edits_of_is_right() -> None:
+    assert prepared({}).warnings == ()
+
+
+@pytest.mark.parametrize(("edits", "says"), CASES)
+def test_a_training_that_cannot_work_is_refused_with_line_field_and_remedy(
+    edits: dict[str, str], says: list[str]
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        prepared(edits)
+
+    assert str(caught.value).replace(str(Path.cwd()), "HERE").splitlines() == says
+
+
+def test_what_is_accepted_by_name_is_only_told() -> None:
+    found = prepared(COSINE | {"packages: []": "consent: [interrupted-schedule]"})
+
+    [warning] = found.warnings
+    assert warning == (
+        "job.yaml:19: training.scheduler: a full fine-tune that resumes draws cosine over the epochs that "
+        "are left: its rate jumps; take constant_with_warmup, or a node on demand"
+    )
+
+
+def test_what_is_too_large_may_begin_where_it_may_become_smaller() -> None:
+    edits = {
+        "    models: [A100]\n    vram: 40\n": "    models: [RTX 3090]\n",
+        "  epochs: 10": "  epochs: 10\n  batch_size: 64\n  on_oom: smaller",
+    }
+
+    assert any(note.startswith("node.gpu: this may not fit") for note in prepared(edits).settings.notes)
