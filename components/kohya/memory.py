@@ -15,7 +15,17 @@ _UNET, _TEXT = 2.567, 0.818
 _CUDA: Final = 0.7
 _LORA_RANK: Final = {False: 2.66e-3, True: 3.56e-3}
 """Billions of parameters for each rank: U-Net alone, and with both text encoders."""
-_STATES: Final = {"AdamW8bit": 2.0, "Lion8bit": 1.0, "Lion": 4.0, "Adafactor": 0.05, "Prodigy": 16.0}
+_STATES: Final = {
+    "AdamW8bit": 2.0,
+    "Lion8bit": 1.0,
+    "Lion": 4.0,
+    "SGDNesterov": 4.0,
+    "SGDNesterov8bit": 1.0,
+    "Adafactor": 0.05,
+    "Prodigy": 16.0,
+    "DAdaptation": 16.0,
+    "DAdaptAdam": 16.0,
+}
 """Bytes for each trained parameter; AdamW's 8 where an optimizer is not listed."""
 
 BASE_GB: Final = 6.94
@@ -63,7 +73,7 @@ def static_gb(shape: Shape) -> float:
     """Return GB of VRAM on each GPU for weights, gradients and optimizer, whatever the batch."""
     width = 2 if shape.full_bf16 else 4
     gradients = width * shape.trained * (0.1 if shape.fused else 1)
-    states = _STATES.get(shape.optimizer, 8.0) * (0.5 if shape.full_bf16 else 1)
+    states = 0 if shape.optimizer.startswith("Paged") else _state_bytes(shape)
     frozen = 2 * _UNET if shape.rank else 0
     text = 0 if shape.text_cached or (not shape.rank and shape.text_encoders) else 2 * _TEXT
     return _CUDA + frozen + text + width * shape.trained + gradients + states * shape.trained
@@ -75,6 +85,7 @@ def vram_gb(shape: Shape) -> float:
         fixed, image = (1.2, 1.2) if shape.rank else (2.2, 1.0 if shape.full_bf16 else 1.6)
     else:
         fixed, image = (0.6, 9.5) if shape.rank else (0.6, 12.0)
+    image += 0.6 if shape.text_encoders else 0
     return static_gb(shape) + fixed + image * shape.batch_size * (shape.resolution / 1024) ** 2
 
 
@@ -86,7 +97,13 @@ def checkpoint_gb(shape: Shape) -> float:
 def state_gb(shape: Shape) -> float:
     """Return GB of one state folder: weights and optimizer."""
     width = 2 if shape.full_bf16 else 4
-    return (width + _STATES.get(shape.optimizer, 8.0)) * shape.trained
+    return (width + _state_bytes(shape)) * shape.trained
+
+
+def _state_bytes(shape: Shape) -> float:
+    """Return the optimizer's bytes for each trained parameter; what is paged lies in the host's memory."""
+    halved = shape.full_bf16 and not shape.optimizer.endswith("8bit")
+    return _STATES.get(shape.optimizer.removeprefix("Paged"), 8.0) * (0.5 if halved else 1)
 
 
 def disk_gb(shape: Shape, images: int, dataset_gb: float, checkpoints: int, states: int) -> float:
