@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,13 @@ def upload(props: dict[str, Any]) -> dict[str, Any]:
         TransferFailed: the local folder is not what was planned, or did not arrive whole.
     """
     source, folder = Path(props["source"]), props["folder"]
-    manifest = scan(source)
-    if manifest.digest != props["digest"]:
-        raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
-    with connect(Login.of(props["login"]), PATIENCE) as shell:
-        sent = send(shell, source, manifest, folder, _teller(folder))
+    with ThreadPoolExecutor(1) as pool:
+        scanning = pool.submit(scan, source)  # while the machine is dialled: it bills
+        with connect(Login.of(props["login"]), PATIENCE) as shell:
+            manifest = scanning.result()
+            if manifest.digest != props["digest"]:
+                raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
+            sent = send(shell, source, manifest, folder, _teller(folder))
     mb = f"{manifest.size / 1e6:.1f} MB"
     say(f"{folder}: holds {len(manifest.files)} files, {mb}; {sent / 1e6:.1f} MB had to be sent")
     return props
