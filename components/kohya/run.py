@@ -199,7 +199,7 @@ class Run:
             FraguaError: it cannot be written here.
         """
         ledger = observed(self.ledger, follower.progress)
-        new, damaged = [], len(self._damaged)
+        new = []
         for part, saved in _wanted(ledger, self._there(shell, ledger, follower.progress) - self._damaged):
             source, home = (
                 f"{self._launch.folder}/{part.folder}/{saved.name}",
@@ -227,8 +227,6 @@ class Run:
             self._forget_states()
             ledger = self.ledger
         self.keep(ledger, shell)
-        if len(self._damaged) > damaged:  # an older state will do
-            new += self.carry(shell, follower, tell)
         return new
 
     def overall(self, progress: Progress) -> Progress:

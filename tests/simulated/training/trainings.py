@@ -160,6 +160,8 @@ class Home:
             "home": str(self.folder),
             "machine": float(node.id),
             "limit": LIMIT,
+            "run": self.launch.run,
+            "price": 0.4,
         }
 
 

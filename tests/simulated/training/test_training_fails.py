@@ -1,0 +1,132 @@
+"""A training that fails says why and what to do, stops where it must, and leaves a ledger that knows."""
+
+from collections.abc import Callable
+
+import pytest
+from trainings import FAST, LIMIT, PER_EPOCH, SLOW, Home, Node, follow, watched
+
+from components.errors import TrainingFailed
+from components.kohya.ledger import next_part
+from components.kohya.run import begin, end
+from components.kohya.training import state, stop
+from components.remote.job import Job, start_script
+
+MakeHome = Callable[..., Home]
+
+TOO_SMALL = 8900
+"""MiB: too few for a batch of two images, enough for one."""
+
+
+def test_too_little_vram_is_answered_by_the_smaller_plan_where_the_job_allows_it(
+    node: Node, make_home: MakeHome
+) -> None:
+    """Also when the run goes on: what the larger plan failed with is still good."""
+    home = make_home(training={"on_oom": "smaller"})
+    node.facts(memory_mib=TOO_SMALL, scale=SLOW)
+    with node.shell() as shell:
+        run = home.open(shell)
+        follower = run.go_on(shell, node.id, LIMIT)
+        follow(shell, run, follower, lambda: next_part(run.ledger).done >= 1)
+        stop(shell, run.job)
+        node.facts(scale=FAST)
+        follow(shell, run, run.go_on(shell, node.id, LIMIT))
+
+    first, second, third, fourth = home.ledger.parts
+    assert home.ends == ["failed", "preempted", "failed", ""]
+    assert (first.steps, third.steps) == (0, 0)
+    assert third.state == fourth.state == f"part-2/cat-{third.done:06}-state"
+    assert second.steps > PER_EPOCH
+    assert run.complete
+    assert sum("trying batch size 1" in line or "batch size 1, 2" in line for line in home.said) == 2
+
+
+def test_too_little_vram_ends_it_where_the_job_does_not(node: Node, make_home: MakeHome) -> None:
+    home = make_home()
+    node.facts(memory_mib=TOO_SMALL)
+    with pytest.raises(TrainingFailed) as failure:
+        begin(home.props(node))
+
+    first, *rest = str(failure.value).splitlines()
+    assert "before its first step" in first
+    assert "The machine still bills" in first
+    assert any(line.startswith("  do: ") for line in rest)
+    assert any("CUDA out of memory" in line for line in rest)
+    assert home.ends == ["failed"]
+
+
+def test_a_loss_that_is_no_number_stops_the_training_for_good(node: Node, make_home: MakeHome) -> None:
+    home = make_home()
+    node.facts(faults=["nan_loss"], scale=SLOW)
+    with node.shell() as shell:
+        run = home.open(shell)
+        follower = run.go_on(shell, node.id, LIMIT)
+        with pytest.raises(
+            TrainingFailed, match=r"the loss is nan at step \d+: stopped\. Lower the learning"
+        ):
+            follow(shell, run, follower)
+        assert follower.progress.step < 2 * PER_EPOCH
+        assert node.trainers(shell) == []
+
+        with pytest.raises(TrainingFailed, match="the loss is nan"):
+            home.open(shell).go_on(shell, node.id, LIMIT)
+        assert node.trainers(shell) == []
+    assert len(home.ledger.parts) == 1
+
+
+def test_an_empty_dataset_is_a_failure_though_the_trainer_calls_it_none(
+    node: Node, make_home: MakeHome
+) -> None:
+    home = make_home()
+    with node.shell() as shell:
+        shell.run("emptying", "cd /workspace; mv dataset kept; mkdir dataset")
+    try:
+        with pytest.raises(TrainingFailed) as failure:
+            begin(home.props(node))
+    finally:
+        with node.shell() as shell:
+            shell.run("filling", "cd /workspace; rm -r dataset; mv kept dataset")
+
+    first, *rest = str(failure.value).splitlines()
+    assert "done before its first step (exit code 0)" in first
+    assert "The machine still bills" in first
+    assert rest[0].startswith("No image was found")
+    assert rest[2].startswith("  do: ")
+    assert begin(home.props(node)) == 5 * PER_EPOCH, "it is tried again, now that there are images"
+    assert home.ends == ["failed", ""]
+
+
+def test_a_preparation_that_failed_is_explained(node: Node, make_home: MakeHome) -> None:
+    home = make_home()
+    log = "seq 100; echo 'OSError: [Errno 28] No space left on device'; exit 3"
+    with pytest.raises(TrainingFailed) as failure:
+        begin({**home.props(node), "preparations": {"failing": log}})
+
+    first, diagnosis, *rest = str(failure.value).splitlines()
+    assert first.startswith("failing failed on the machine (exit code 3). The machine still bills")
+    assert diagnosis.startswith("The machine's disk is full")
+    assert rest[-2:] == ["100", "OSError: [Errno 28] No space left on device"]
+    assert not home.folder.exists()
+
+
+def test_the_end_of_a_run_stops_all_its_parts_and_no_other_run(node: Node, make_home: MakeHome) -> None:
+    home, other = make_home(), make_home("other", lora={"dim": 8, "alpha": 4})
+    node.facts(scale=SLOW)
+    with node.shell() as shell:
+        follower = home.open(shell).go_on(shell, node.id, LIMIT)
+        watched(shell, follower, lambda: follower.progress.step > 0)
+        mine = [follower.name, f"train-{home.launch.run}-2", f"train-{home.launch.run}-10"]
+        for name in (*mine[1:], f"train-{other.launch.run}-1"):
+            shell.run("starting", start_script(Job(name, "sleep 500")))
+
+        end(home.props(node))
+
+        assert {state(shell, name).state for name in mine} == {"lost"}
+        assert node.trainers(shell) == []
+        assert state(shell, f"train-{other.launch.run}-1").state == "running"
+        assert state(shell, "install").state == "done"
+        stop(shell, "train-*")
+
+
+def test_the_end_of_a_run_on_a_machine_that_is_gone_is_no_error(node: Node, make_home: MakeHome) -> None:
+    props = make_home().props(node)
+    end({**props, "login": {**props["login"], "port": 9.0}})
