@@ -20,7 +20,7 @@ _KEY: Final = "pulumi-python:dynamic/vast:SshKey"
 _MACHINE: Final = "pulumi-python:dynamic/vast:Instance"
 _RUN: Final = "pulumi-python:dynamic/kohya:TrainingRun"
 
-_COLOURS = re.compile(r"<\{%[^%]*%\}>")
+_DECORATION = re.compile(r"<\{%[^%]*%\}>|Exception calling application: ")
 _NOISE = ("update failed", "using pulumi-resource-")
 
 
@@ -90,7 +90,7 @@ def listener(heard: Callable[[str], None]) -> Callable[[EngineEvent], None]:
 
     def on_event(event: EngineEvent) -> None:
         if event.diagnostic_event and event.diagnostic_event.severity != "debug":
-            for line in _COLOURS.sub("", event.diagnostic_event.message).splitlines():
+            for line in _DECORATION.sub("", event.diagnostic_event.message).splitlines():
                 if line.strip() and not any(words in line for words in _NOISE):
                     heard(line.strip())
 
@@ -100,4 +100,4 @@ def listener(heard: Callable[[str], None]) -> Callable[[EngineEvent], None]:
 def reason(error: auto.CommandError) -> str:
     """Return the engine's own error lines of a failed command, without the rest of its output."""
     errors = [line for line in re.findall(r"error: (.+)$", str(error), re.MULTILINE) if line not in _NOISE]
-    return errors[0] if errors else str(error)
+    return _DECORATION.sub("", errors[0] if errors else str(error))

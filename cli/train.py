@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pulumi import automation as auto
 from rich.box import SIMPLE
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.console import Voice
 from cli.project import known, lay_out, listener, reason
@@ -89,13 +89,13 @@ def _train(stack: auto.Stack, root: Path, entries: list[Entry], voice: Voice, *,
             stack.set_config("job", auto.ConfigValue(str(entry.path)))
             stack.up(on_event=listener(voice.line))
             entry.checkpoints = watch(stack, root, voice)
-        except auto.CommandError as error:
+        except auto.CommandError as error:  # which the listener has told
             entry.failed = reason(error)
         except RemoteError as error:
             entry.failed = str(error)
+            voice.line(entry.failed)
         if entry.failed:
             voice.still()
-            voice.line(entry.failed)
             if stop or not _rents(stack):
                 return
 
@@ -142,7 +142,7 @@ def _rents(stack: auto.Stack) -> bool:
 
 
 def _show(entries: list[Entry], voice: Voice) -> None:
-    table = Table("job", "run", "", "checkpoints", box=SIMPLE)
+    table = Table("job", "run", "", Column("checkpoint", overflow="fold"), box=SIMPLE)
     for entry in entries:
         how = "trained" if entry.checkpoints else "failed" if entry.failed else "not begun"
         last = os.path.relpath(entry.checkpoints[-1]) if entry.checkpoints else ""

@@ -113,7 +113,12 @@ class Watching:
             self._run.find(shell)
             if before := self._run.checkpoints:
                 voice.line(f"{len(before)} checkpoints were brought home before")
-            follower = self._run.follower()
+            parts = self._run.ledger.parts
+            if not parts or parts[-1].ended == "failed":
+                voice.line("going on after the training failed")
+                follower = self._run.go_on(shell, int(self._found["instance"]), _FIRST_STEP)
+            else:
+                follower = self._run.follower()
             while True:
                 job = self._follow(shell, follower)
                 if job.state != "lost":
@@ -135,6 +140,7 @@ class Watching:
     def failed(self, why: str) -> None:
         """Note that the training failed."""
         self._voice.still()
+        self._run.keep(closed(self._run.ledger, "failed"))
         self._recorder.event(why)
         self._recorder.write("failed")
 

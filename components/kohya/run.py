@@ -80,9 +80,10 @@ def begin(props: dict[str, Any]) -> int:
 
 def end(props: dict[str, Any]) -> None:
     """Stop the training of a resource where its machine can be reached; where not, nothing is left."""
-    launch = Launch.model_validate_json(props["launch"])
+    # stacks of 1/6 have one job of another name
+    jobs = name_of(props["run"], "*") if "launch" in props else "training"
     with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
-        stop(shell, name_of(launch.run, "*"))
+        stop(shell, jobs)
 
 
 class Run:

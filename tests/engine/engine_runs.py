@@ -12,6 +12,8 @@ from typing import Any
 
 import requests
 
+from components.remote.shell import Login
+
 
 @dataclass
 class Cloud:
@@ -115,6 +117,12 @@ class Stack:
         resources = json.loads(self.pulumi("stack", "export", "--show-secrets"))["deployment"]["resources"]
         [found] = [each for each in resources if each["type"].endswith(kind)]
         return dict(found)
+
+    def login(self) -> Login:
+        """Return how to reach the stack's machine."""
+        machine = self.resource("vast:Instance")["outputs"]
+        secret = self.resource("vast:SshKey")["outputs"]["private_key"]
+        return Login.of({**machine, "private_key": json.loads(secret["plaintext"])})
 
     def kill(self, process: subprocess.Popen[str]) -> None:
         """Kill a command at once, with the plugins that it started."""

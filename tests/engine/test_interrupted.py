@@ -12,10 +12,12 @@ from pulumi import automation as auto
 
 from cli.console import Voice
 from cli.watch import watch
+from components.errors import TrainingFailed
 from components.kohya.ledger import Ledger, next_part, read, steps_done
 from components.kohya.run import LEDGER
 from components.record import store
 from components.record.checkpoint import read_metadata
+from components.remote.shell import connect
 from toolchain.bootstrap import ROOT
 
 EPOCHS, SAVE_EVERY, LOSSES = 10, 2, 3
@@ -87,6 +89,30 @@ def test_a_machine_that_stays_offline_is_given_up(
     assert record
     assert len({machine.instance for machine in record.machines}) == 2
     assert instance not in cloud.billing("offline/")
+
+
+def test_watching_again_goes_on_after_a_trainer_that_was_killed(
+    make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "override__dataset__path": dataset,
+        "override__dataset__repeats": 200,
+        "override__training__epochs": 3,
+        "override__training__save_state": "true",
+    }
+    stack = make_stack("killed", job="configs/sdxl-lora.yaml", **config)
+    stack.up()
+    with connect(stack.login()) as shell:
+        shell.run("killing the trainer", "pkill -9 -f sdxl_train_network")
+    with pytest.raises(TrainingFailed, match="137"):
+        followed(stack, monkeypatch)
+    checkpoints = followed(stack, monkeypatch)
+
+    ledger = ledger_of(stack)
+    assert ledger
+    assert [part.ended for part in ledger.parts] == ["failed", "done"]
+    assert checkpoints[-1].name == "animal.safetensors"
+    assert len(cloud.contracts("killed/")) == 1
 
 
 @pytest.mark.parametrize("seed", [1])

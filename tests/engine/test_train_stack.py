@@ -1,6 +1,5 @@
 """The training stack as a whole: outputs, an empty second preview, secrets, and the training itself."""
 
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ import pytest
 import requests
 from engine_runs import Cloud, MakeStack, Stack, descendants
 
-from components.remote.shell import Login, connect
+from components.remote.shell import connect
 from toolchain.bootstrap import ROOT
 
 Until = Callable[[Callable[[], str]], str]
@@ -110,7 +109,7 @@ def test_the_machine_holds_no_secret_of_ours(stack: Stack, cloud: Cloud) -> None
     script = r"""word=$(cat)
 find /workspace /root /home /tmp /etc /run /var /opt /proc/[0-9]*/environ /proc/[0-9]*/cmdline \
     -type f -size -1024k -print0 2>/dev/null | xargs -0 grep -laFf <(printf %s "$word") 2>/dev/null || true"""
-    with connect(login(stack)) as shell:
+    with connect(stack.login()) as shell:
 
         def holding(word: str) -> list[str]:
             return shell.run("looking for a word", script, word).split()
@@ -120,15 +119,9 @@ find /workspace /root /home /tmp /etc /run /var /opt /proc/[0-9]*/environ /proc/
             assert holding(secret) == []
 
 
-def login(stack: Stack) -> Login:
-    machine = stack.resource("vast:Instance")["outputs"]
-    secret = stack.resource("vast:SshKey")["outputs"]["private_key"]
-    return Login.of({**machine, "private_key": json.loads(secret["plaintext"])})
-
-
 def private_part(stack: Stack) -> str:
     """A line of the SSH key that holds of its private half."""
-    return login(stack).private_key.splitlines()[3]
+    return stack.login().private_key.splitlines()[3]
 
 
 def test_a_machine_whose_port_moved_is_found_again(stack: Stack, cloud: Cloud) -> None:
@@ -233,10 +226,8 @@ def test_a_job_that_cannot_fit_fails_up_with_the_trainer_s_own_words(
 ) -> None:
     config = {
         "override__dataset__path": dataset,
-        "override__dataset__repeats": 40,
         "override__training__epochs": 1,
-        "override__training__batch_size": 40,
-        "override__training__gradient_checkpointing": "false",
+        "override__extra__vae_batch_size": 64,  # which no estimate counts
     }
     stack = make_stack("oom", job="configs/sdxl-lora.yaml", **config)
     done = stack.try_("up", "--yes", "--skip-preview")
