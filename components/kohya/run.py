@@ -113,7 +113,7 @@ class Run:
             self.find(shell)
 
     def find(self, shell: Shell) -> None:
-        """Where nothing is known of the run here, take the ledger that lies on the machine.
+        """Where the machine knows of more parts than this computer, take the ledger that lies there.
 
         It is another computer's: what is not here as well does not count as being at home. The host of the
         machine can write it, so that only the run's own names are taken from it.
@@ -121,7 +121,8 @@ class Run:
         Raises:
             FraguaError: it is damaged.
         """
-        if self.ledger.parts or not (found := _copy(shell, f"{self._launch.folder}/{LEDGER}")):
+        found = _copy(shell, f"{self._launch.folder}/{LEDGER}")
+        if not found or len(found.parts) <= len(self.ledger.parts):
             return
         trained = {"parts": found.parts, "steps_per_epoch": found.steps_per_epoch}
         ledger = self.ledger.model_copy(update=trained)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from components.errors import TrainingFailed, Unreachable
+from components.errors import FraguaError, TrainingFailed, Unreachable
 from components.kohya.diagnosis import explained
 from components.kohya.progress import Progress
 from components.remote.job import (
@@ -100,15 +100,19 @@ class Follower:
 
         Raises:
             TrainingFailed: the loss is nan or infinite; the training was stopped, since it cannot recover.
+            FraguaError: the log cannot be written here.
         """
         job = state(shell, self.name)
         while self._offset < job.log_bytes:
             piece = shell.read("reading the training's log", log_script(self.name, self._offset, _PIECE))
             if not piece:
                 break
-            self._kept.parent.mkdir(parents=True, exist_ok=True)
-            with self._kept.open("ab") as file:
-                file.write(piece)
+            try:
+                self._kept.parent.mkdir(parents=True, exist_ok=True)
+                with self._kept.open("ab") as file:
+                    file.write(piece)
+            except OSError as error:
+                raise FraguaError(f"{self._kept}: {error.strerror}") from None
             self._take(piece)
         if self.progress.diverged:
             stop(shell, self.name)

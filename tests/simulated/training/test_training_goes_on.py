@@ -123,6 +123,45 @@ def test_another_computer_takes_the_run_over_from_the_machine(node: Node, make_h
     assert_at_home(there)
 
 
+def test_a_computer_that_was_left_behind_takes_up_what_another_one_began(
+    node: Node, make_home: MakeHome
+) -> None:
+    node.facts(scale=SLOW)
+    here, there = make_home("here"), make_home("there")
+    with node.shell() as shell:
+        run = here.open(shell)
+        follower = run.go_on(shell, node.id, LIMIT)
+        follow(shell, run, follower, lambda: next_part(run.ledger).done > 0)
+        stop(shell, run.job)
+        there.open(shell).go_on(shell, node.id, LIMIT)
+
+        [trainer] = node.trainers(shell)
+        run = here.open(shell)
+        follower = run.go_on(shell, node.id, LIMIT)
+        assert node.trainers(shell) == [trainer]
+        follow(shell, run, follower)
+    assert len(here.ledger.parts) == 2
+    assert here.shown == ALL
+    assert_at_home(here)
+
+
+def test_a_machine_that_was_restarted_after_the_last_save_trains_nothing_more(
+    node: Node, make_home: MakeHome
+) -> None:
+    home = make_home()
+    with node.shell() as shell:
+        run = home.open(shell)
+        watched(shell, run.go_on(shell, node.id, LIMIT), lambda: False)
+        shell.run("forgetting the exit code", f"rm /workspace/.fragua/jobs/{run.job}/exit")
+
+        follower = home.open(shell).go_on(shell, node.id, LIMIT)
+        assert follower.progress.finished
+        assert node.trainers(shell) == []
+    assert home.ends == ["preempted"]
+    assert home.open().complete
+    assert home.shown == ALL
+
+
 @pytest.mark.parametrize("where", ["home", "machine"])
 def test_a_damaged_ledger_is_said_and_nothing_is_started(node: Node, make_home: MakeHome, where: str) -> None:
     home = make_home()
