@@ -1,30 +1,24 @@
 """What a job leaves out: from the VRAM that it is sure to get, and from the number of its images. Pure.
 
 Where the numbers come from: the samples of a LoRA (1500 to 3000 in all, as a first guess), epochs and
-learning rates are those of common guides without their errors; memory is `components.kohya.memory`.
+learning rates are those of common guides without their errors; what fits is `components.kohya.fit`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from components.dataset.declared import Declared, buckets
 from components.dataset.steps import estimate
 from components.errors import SpecError
-from components.kohya.memory import Shape, checkpoint_gb, state_gb, static_gb, vram_gb
-from components.kohya.names import optimizer_of
+from components.kohya.fit import fit
+from components.kohya.memory import Shape, checkpoint_gb, state_gb
 from components.kohya.resume import interval
-from components.spec import gpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from components.spec.dataset import Subset
-    from components.spec.node import Gpu
     from components.spec.train import TrainJob
-
-_T = TypeVar("_T")
 
 _SAMPLES: Final = 2000
 _EPOCHS: Final = 10
@@ -37,40 +31,6 @@ _UNINTERRUPTED: Final = 4 * 3600.0
 _DISK_GB_A_SECOND: Final = 0.5
 _DOLLARS_A_GB: Final = 0.01
 """For traffic out of a machine: hosts ask 0 to 0.04 $."""
-
-_MARGIN: Final = 0.92
-"""Share of the VRAM to plan for: estimates are rough, and the driver keeps some."""
-_HOPE: Final = 1.15
-"""Share of the VRAM from which on a need, however rough, cannot be met."""
-
-
-class _Rung(NamedTuple):
-    optimizer: str
-    batch_size: int
-    checkpointing: bool = True
-    fused: bool = False
-    full_bf16: bool = False
-
-
-_LORA_LADDER: Final = (
-    _Rung("AdamW8bit", 4, checkpointing=False),
-    _Rung("AdamW8bit", 4),
-    _Rung("AdamW8bit", 2),
-    _Rung("AdamW8bit", 1),
-    _Rung("Adafactor", 1),
-)
-_FULL_LADDER: Final = (
-    _Rung("AdamW", 8),
-    _Rung("AdamW", 4),
-    _Rung("AdamW8bit", 8),
-    _Rung("AdamW8bit", 4),
-    _Rung("AdamW8bit", 2),
-    _Rung("Adafactor", 4, fused=True),
-    _Rung("Adafactor", 2, fused=True),
-    _Rung("Adafactor", 1, fused=True),
-    _Rung("Adafactor", 1, fused=True, full_bf16=True),
-)
-"""The best first, the smallest last."""
 
 
 @dataclass(frozen=True)
@@ -100,21 +60,14 @@ class Settings:
     notes: tuple[str, ...]
 
 
-def least_vram(gpu: Gpu) -> float:
-    """Return the least GB of VRAM that a GPU of the job may have; 0 where its models are unknown here."""
-    names = [name for model in gpu.models for name in gpus.names(model)]
-    sizes = [size for name in names for size in gpus.VRAM.get(name, ()) if size >= (gpu.vram or 0)]
-    return min(sizes, default=gpu.vram or 0)
-
-
 def derive(job: TrainJob, dataset: Declared) -> Settings:
     """Fill in what `job` leaves out.
 
     Raises:
         SpecError: it cannot be derived, or cannot fit in the VRAM.
     """
-    notes: list[str] = []
-    shape = _shape(job, dataset, notes)
+    shape, found = fit(job, dataset.count)
+    notes = [*found]
     subsets, epochs = _length(job, dataset, shape, notes)
     rate = job.training.learning_rate
     if rate is None:
@@ -137,114 +90,6 @@ def derive(job: TrainJob, dataset: Declared) -> Settings:
         steps=steps,
         notes=tuple(notes),
     )
-
-
-def smaller(job: TrainJob, shape: Shape) -> tuple[Shape, int] | None:
-    """Return the next smaller shape that trains the same, and the accumulation that keeps its step as large.
-
-    Returns:
-        None where only rank, resolution or optimizer could still be changed: that is for a person.
-    """
-    if not shape.checkpointing:
-        return replace(shape, checkpointing=True), job.training.gradient_accumulation
-    if shape.batch_size > 1 and shape.batch_size % 2 == 0 and not shape.fused:
-        return replace(shape, batch_size=shape.batch_size // 2), job.training.gradient_accumulation * 2
-    return None
-
-
-def _shape(job: TrainJob, dataset: Declared, notes: list[str]) -> Shape:
-    gb = least_vram(job.node.gpu)
-    options = list(_ladder(job, dataset))
-    fitting = [shape for shape in options if not gb or vram_gb(shape) <= _MARGIN * gb]
-    shape = fitting[0] if fitting else options[-1]
-    training = job.training
-    chosen = {
-        "optimizer": (training.optimizer, shape.optimizer),
-        "batch_size": (training.batch_size, shape.batch_size),
-        "gradient_checkpointing": (training.gradient_checkpointing, shape.checkpointing),
-        "fused": (training.fused, shape.fused),
-        "full_bf16": (training.full_bf16, shape.full_bf16),
-    }
-    if gb and (static_gb(shape) > gb or vram_gb(_least(job, shape)) > _HOPE * gb):
-        raise SpecError(
-            _too_large(shape, gb, [name for name, (given, _) in chosen.items() if given is not None])
-        )
-    need = f"about {vram_gb(shape):.0f} GB of VRAM at {training.resolution} pixels, of {gb:g} at least"
-    derived = [
-        name if value is True else f"{name} {value}"
-        for name, (given, value) in chosen.items()
-        if given is None and value is not False
-    ]
-    if derived:
-        notes.append(f"training: {', '.join(derived)}: {need}")
-    if gb and vram_gb(shape) > _MARGIN * gb:
-        notes.append(f"node.gpu: this may not fit: {need}")
-    return shape
-
-
-def _least(job: TrainJob, shape: Shape) -> Shape:
-    """Return what training may go down to where the VRAM is not enough."""
-    while job.training.on_oom == "smaller" and (less := smaller(job, shape)):
-        shape, _ = less
-    return shape
-
-
-def _too_large(shape: Shape, gb: float, given: list[str]) -> str:
-    need = vram_gb(shape)
-    sizes = {size for each in gpus.VRAM.values() for size in each if need <= _MARGIN * size}
-    larger = [f"ask for GPUs of {min(sizes)} GB or more"] if sizes else []
-    lower = "training.resolution or lora.dim" if shape.rank else "training.resolution"
-    leave = f"leave {', '.join(f'training.{name}' for name in given)} out" if given else f"lower {lower}"
-    return (
-        f"node.gpu: the training takes about {need:.0f} GB of VRAM ({static_gb(shape):.0f} GB before any "
-        f"image), and a GPU that is asked for may have {gb:g}; {', or '.join([*larger, leave])}"
-    )
-
-
-def _ladder(job: TrainJob, dataset: Declared) -> Iterator[Shape]:
-    """The shapes that agree with what the job says, the best first; what it says is always kept."""
-    training, lora = job.training, job.lora
-    processes = training.processes or job.node.gpu.count
-    given = training.optimizer and optimizer_of({"optimizer_type": training.optimizer})
-    rungs = _LORA_LADDER if lora else _FULL_LADDER
-    possible = processes == 1 and training.gradient_accumulation == 1
-    agreeing = [
-        rung
-        for rung in rungs
-        if given in (None, rung.optimizer)
-        and training.fused in (None, rung.fused)
-        and training.full_bf16 in (None, rung.full_bf16)
-        and (possible or training.fused or not rung.fused)
-        and (training.precision == "bf16" or not rung.full_bf16)
-    ] or [rung._replace(optimizer=given or rung.optimizer, fused=False, full_bf16=False) for rung in rungs]
-    for rung in agreeing:
-        yield Shape(
-            rank=lora.dim if lora else 0,
-            text_encoders=bool(lora and lora.text_encoders),
-            text_cached=text_cached(job),
-            optimizer=rung.optimizer,
-            batch_size=_given(training.batch_size, min(rung.batch_size, dataset.count or rung.batch_size)),
-            resolution=training.resolution,
-            checkpointing=_given(training.gradient_checkpointing, rung.checkpointing),
-            full_bf16=_given(training.full_bf16, rung.full_bf16),
-            fused=_given(training.fused, rung.fused),
-            processes=processes,
-        )
-
-
-def _given(value: _T | None, otherwise: _T) -> _T:
-    return otherwise if value is None else value
-
-
-def text_cached(job: TrainJob) -> bool:
-    """Return whether captions can be encoded once: nothing changes them, and the encoders are not trained."""
-    subsets = (job.dataset, *job.dataset.subsets)
-    changing = bool(job.extra.get("token_warmup_step")) or any(
-        each.shuffle_caption or each.caption_dropout or each.tag_dropout for each in subsets
-    )
-    weighted = bool(job.extra.get("weighted_captions")) and not job.lora
-    trained = bool(job.lora and job.lora.text_encoders) or bool(job.extra.get("train_text_encoder"))
-    return not (changing or weighted or trained)
 
 
 def _length(

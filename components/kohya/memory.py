@@ -81,12 +81,12 @@ def static_gb(shape: Shape) -> float:
 
 def vram_gb(shape: Shape) -> float:
     """Return GB of VRAM on each GPU that a step takes at most."""
+    size = shape.batch_size * (shape.resolution / 1024) ** 2
+    activations = 0.6 + (9.5 if shape.rank else 12.0) * size
     if shape.checkpointing:
         fixed, image = (1.2, 1.2) if shape.rank else (2.2, 1.0 if shape.full_bf16 else 1.6)
-    else:
-        fixed, image = (0.6, 9.5) if shape.rank else (0.6, 12.0)
-    image += 0.6 if shape.text_encoders else 0
-    return static_gb(shape) + fixed + image * shape.batch_size * (shape.resolution / 1024) ** 2
+        activations = min(activations, fixed + image * size)
+    return static_gb(shape) + activations + 0.6 * shape.text_encoders * size
 
 
 def checkpoint_gb(shape: Shape) -> float:

@@ -14,7 +14,7 @@ import tomli_w
 from components.dataset.fetch import fetch
 from components.kohya.arguments import dataset_config, options, prompts, script
 from components.kohya.base_model import BaseModel, base_model, uploaded_model
-from components.kohya.derive import smaller
+from components.kohya.fit import smaller
 from components.kohya.install import trainer
 from components.kohya.launch import Launch, Variant
 
