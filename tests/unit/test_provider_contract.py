@@ -14,7 +14,7 @@ from pulumi.dynamic import ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
 from components.kohya.provider import TrainingRunProvider
-from components.remote.provider import FolderProvider
+from components.remote.provider import FileProvider, FolderProvider
 from components.vast.gang import GangProvider
 from components.vast.provider import InstanceProvider, SshKeyProvider
 
@@ -27,6 +27,7 @@ GOLDEN: dict[type[ResourceProvider], str] = {
     ),
     GangProvider: "gASVLAAAAAAAAACMFGNvbXBvbmVudHMudmFzdC5nYW5nlIwMR2FuZ1Byb3ZpZGVylJOUKYGULg==",
     FolderProvider: ("gASVNAAAAAAAAACMGmNvbXBvbmVudHMucmVtb3RlLnByb3ZpZGVylIwORm9sZGVyUHJvdmlkZXKUk5QpgZQu"),
+    FileProvider: "gASVMgAAAAAAAACMGmNvbXBvbmVudHMucmVtb3RlLnByb3ZpZGVylIwMRmlsZVByb3ZpZGVylJOUKYGULg==",
     TrainingRunProvider: (
         "gASVOAAAAAAAAACMGWNvbXBvbmVudHMua29oeWEucHJvdmlkZXKUjBNUcmFpbmluZ1J1blByb3ZpZGVylJOUKYGULg=="
     ),

@@ -1,32 +1,50 @@
-"""What a folder's resource does: send what was planned, and nothing else."""
+"""What the providers of folders and files do on a machine, in terms of their resources' properties."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
-from transfers import there
 
 from components.errors import TransferFailed
-from components.remote.manifest import scan
-from components.remote.shell import Login, Shell
-from components.remote.upload import upload
+from components.kohya.base_model import uploaded_model
+from components.remote.manifest import scan, sha256
+from components.remote.provider import FileProvider, FolderProvider
+from components.remote.shell import Shell
 
 
-def declared(login: Login, source: Path) -> dict[str, Any]:
-    digest = scan(source).digest
-    return {"source": str(source), "folder": "folder", "digest": digest, "login": asdict(login)}
+def test_a_base_model_of_this_computer_is_sent_under_a_name_that_tells_its_content(
+    shell: Shell, tmp_path: Path
+) -> None:
+    model = tmp_path / "my model.safetensors"
+    model.write_bytes(b"weights" * 99)
+    path = uploaded_model(str(model), sha256(model)).path
+    props = {"machine": 7.0, "login": asdict(shell.login), "source": str(model), "path": path}
+    made = FileProvider().create(props)
+
+    assert made.id == f"7/{path}"
+    assert shell.run("reading", f"cat /workspace/{path}") == "weights" * 99
+    assert not FileProvider().diff(made.id, made.outs or {}, props).changes
+    model.write_bytes(b"others")
+    changed = {**props, "path": uploaded_model(str(model), sha256(model)).path}
+    assert FileProvider().diff(made.id, props, changed).replaces == ["path"]
+    assert FileProvider().diff(made.id, props, {**props, "machine": 8.0}).replaces == ["machine"]
 
 
-def test_what_was_planned_is_sent(login: Login, shell: Shell, source: Path) -> None:
-    props = declared(login, source)
-    assert upload(props) == props
-    assert there(shell) == scan(source).hashes
+def test_a_folder_that_changed_after_the_plan_is_not_sent(shell: Shell, source: Path) -> None:
+    manifest = scan(source)
+    props = {
+        "machine": 7.0,
+        "login": asdict(shell.login),
+        "source": str(source),
+        "folder": "folder",
+        "digest": manifest.digest,
+        "files": len(manifest.files),
+        "bytes": manifest.size,
+    }
+    (source / "late.txt").write_text("late")
 
-
-def test_what_changed_since_the_plan_is_not_sent(login: Login, shell: Shell, source: Path) -> None:
-    props = declared(login, source)
-    (source / "plain.png").write_bytes(b"x")
-    with pytest.raises(TransferFailed, match="changed after the plan"):
-        upload(props)
-    assert there(shell) == {}
+    with pytest.raises(TransferFailed, match="changed after the plan was made"):
+        FolderProvider().create(props)
+    assert shell.run("looking", "ls /workspace/folder 2>/dev/null || true") == ""
+    FolderProvider().create({**props, "digest": scan(source).digest})
+    assert shell.run("reading", "cat /workspace/folder/late.txt") == "late"
