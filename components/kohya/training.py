@@ -129,7 +129,7 @@ class Follower:
 
 
 def first_step(shell: Shell, follower: Follower, limit: float, say: Callable[[str], None]) -> None:
-    """Wait until `follower` has seen the first training step.
+    """Wait until `follower` has seen two steps: after the first the optimizer takes memory for its states.
 
     Raises:
         TrainingFailed: the trainer ended before, or made nothing.
@@ -138,11 +138,12 @@ def first_step(shell: Shell, follower: Follower, limit: float, say: Callable[[st
     deadline, told = time.monotonic() + limit, ""
     while True:
         job = follower.look(shell)
-        if follower.progress.step:
+        if follower.progress.step > 1 or follower.progress.finished:
             return
         if job.state != "running":
+            when = "after" if follower.progress.step else "before"
             raise TrainingFailed(
-                f"the training {job.state} before its first step (exit code {job.exit_code}). "
+                f"the training {job.state} {when} its first step (exit code {job.exit_code}). "
                 f"{_STILL_BILLS}\n"
                 f"{explained(tail(shell, job), job.exit_code)}"
             )

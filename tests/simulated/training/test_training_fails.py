@@ -1,6 +1,7 @@
 """A training that fails says why and what to do, stops where it must, and leaves a ledger that knows."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from trainings import FAST, LIMIT, PER_EPOCH, SLOW, Home, Node, follow, watched
@@ -40,14 +41,24 @@ def test_too_little_vram_is_answered_by_the_smaller_plan_where_the_job_allows_it
     assert sum("trying batch size 1" in line or "batch size 1, 2" in line for line in home.said) == 2
 
 
-def test_too_little_vram_ends_it_where_the_job_does_not(node: Node, make_home: MakeHome) -> None:
-    home = make_home()
-    node.facts(memory_mib=TOO_SMALL)
+@pytest.mark.parametrize(
+    ("when", "memory", "changes"),
+    [
+        ("before", TOO_SMALL, {}),
+        ("after", 12_400, {"lora": {"dim": 128, "alpha": 64}, "training": {"optimizer": "AdamW"}}),
+    ],
+)
+def test_too_little_vram_ends_it_where_the_job_does_not(
+    node: Node, make_home: MakeHome, when: str, memory: int, changes: dict[str, Any]
+) -> None:
+    """The states of the optimizer take their memory after the first step."""
+    home = make_home(**changes)
+    node.facts(memory_mib=memory)
     with pytest.raises(TrainingFailed) as failure:
         begin(home.props(node))
 
     first, *rest = str(failure.value).splitlines()
-    assert "before its first step" in first
+    assert f"{when} its first step (exit code 1)" in first
     assert "The machine still bills" in first
     assert any(line.startswith("  do: ") for line in rest)
     assert any("CUDA out of memory" in line for line in rest)
