@@ -51,6 +51,7 @@ def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable
     """
     found = [
         *_options(job, settings),
+        *_install(job),
         *_packages(job),
         *_consents(job),
         *_base_model(job),
@@ -104,6 +105,17 @@ def _field(problem: Problem, extra: Mapping[str, Any]) -> str:
     words = [name, *re.findall(r"\w+", f"{problem.reason} {problem.remedy}")]
     added = next((word for word in words if word in extra), None)
     return f"extra.{added}" if added else FIELDS.get(name, f"extra.{name}")
+
+
+def _install(job: TrainJob) -> Iterator[tuple[str, Problem]]:
+    if job.install == "kohya-template" and "kohya" not in job.node.image:
+        reason = (
+            f"kohya-template is the environment of Vast.ai's Kohya image, and node.image is {job.node.image}"
+        )
+        yield (
+            "install",
+            Problem("install", reason, "set node.image to vastai/kohya:latest, or leave install out"),
+        )
 
 
 def _packages(job: TrainJob) -> Iterator[tuple[str, Problem]]:

@@ -84,8 +84,10 @@ def _token() -> pulumi.Output[str] | None:
     """Return the token for Hugging Face as a secret, from the stack's config or the environment."""
     if found := pulumi.Config("huggingface").get_secret("token"):
         return found
-    token = os.environ.get("HF_TOKEN")
-    return pulumi.Output.secret(token) if token else None
+    if not (token := os.environ.get("HF_TOKEN")):
+        return None
+    token_script(token)  # refuses one that can be none, before anything is rented
+    return pulumi.Output.secret(token)
 
 
 def _summary(settings: Settings) -> str:
