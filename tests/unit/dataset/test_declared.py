@@ -41,8 +41,9 @@ def test_repeats_of_the_job_are_those_of_the_folder(tmp_path: Path) -> None:
     assert not found.free
 
 
-def test_numbered_folders_say_their_repeats_and_class_tokens(tmp_path: Path) -> None:
-    found = read(tmp_path, captioned("3_cat/a", "10_big dog/b"), repeats=7)
+@pytest.mark.parametrize("said", [{}, {"repeats": 7}], ids=str)
+def test_numbered_folders_say_their_repeats_and_class_tokens(tmp_path: Path, said: dict[str, Any]) -> None:
+    found = read(tmp_path, captioned("3_cat/a", "10_big dog/b"), **said)
 
     assert brief(found) == [("10_big dog", 10, "big dog", False), ("3_cat", 3, "cat", False)]
     assert (found.free, found.count) == (False, 2)

@@ -50,6 +50,8 @@ def brief(shape: Shape) -> str:
         ("lora", 80, "AdamW8bit 4"),
         ("lora", 48, "AdamW8bit 4 checkpointed"),
         ("lora", 24, "AdamW8bit 4 checkpointed"),
+        ("lora", 14, "AdamW8bit 4 checkpointed"),
+        ("lora", 13.5, "AdamW8bit 2 checkpointed"),
         ("lora", 12, "AdamW8bit 2 checkpointed"),
         ("lora", 10, "AdamW8bit 1 checkpointed"),
         ("lora", 8, "Adafactor 1 checkpointed"),
