@@ -114,14 +114,13 @@ class Watching:
             if before := self._run.checkpoints:
                 voice.line(f"{len(before)} checkpoints were brought home before")
             parts = self._run.ledger.parts
-            if not parts or parts[-1].ended == "failed":
+            follower = self._run.follower() if parts else None
+            if not follower or (parts[-1].ended == "failed" and not follower.progress.diverged):
                 voice.line("going on after the training failed")
                 follower = self._run.go_on(shell, int(self._found["instance"]), _FIRST_STEP)
-            else:
-                follower = self._run.follower()
             while True:
                 job = self._follow(shell, follower)
-                if job.state != "lost":
+                if job.state != "lost" or self._run.complete:
                     break
                 voice.line("the machine was restarted: going on with the training")
                 self._recorder.event("the machine was restarted")

@@ -146,7 +146,8 @@ def next_part(ledger: Ledger) -> Point:
     A state with which a part failed before its first step is not taken again. Where the run saves no states,
     the newest checkpoint is taken, which holds neither optimizer nor schedule.
     """
-    spoiled = {part.state for part in ledger.parts if part.ended == "failed" and not part.steps}
+    good = {part.state for part in ledger.parts if part.steps}
+    spoiled = {part.state for part in ledger.parts if part.ended == "failed"} - good
     home = [
         (saved.kind == "state", saved.epoch, f"{part.folder}/{saved.name}")
         for part in ledger.parts

@@ -1,21 +1,14 @@
-"""A run over all its machines: begun, gone on with, and its saves carried home. Knows no Pulumi.
-
-The ledger lies at home, and a copy on the machine, so that another computer can follow the run.
-"""
+"""A run over all its machines: begun, gone on with, and its saves carried home. Knows no Pulumi."""
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
 from components.errors import FraguaError, RemoteError, TrainingFailed
+from components.kohya.books import Books
 from components.kohya.diagnosis import diagnose
 from components.kohya.launch import Launch
 from components.kohya.ledger import (
@@ -26,19 +19,15 @@ from components.kohya.ledger import (
     begun,
     brought,
     closed,
-    epoch_of,
     next_part,
     observed,
-    read,
-    write,
 )
-from components.kohya.options import LORA
 from components.kohya.resume import described
 from components.kohya.training import Follower, first_step, name_of, prepare, start, state, stop, tail
 from components.record.checkpoint import CheckpointDamaged, read_metadata
 from components.remote.collect import collect
 from components.remote.job import WORKSPACE, Job
-from components.remote.manifest import scan, sha256
+from components.remote.manifest import scan
 from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import fetch, send, send_file
 from components.say import say
@@ -49,10 +38,8 @@ if TYPE_CHECKING:
     from components.kohya.progress import Progress
     from components.remote.shell import Shell
 
-LEDGER: Final = "ledger.json"
 LOG: Final = "training.log"
 
-_KEEP_EVERY: Final = 5.0
 _STATES_KEPT: Final = 2
 
 
@@ -86,72 +73,14 @@ def end(props: dict[str, Any]) -> None:
         stop(shell, jobs)
 
 
-class Run:
-    """One run, with its ledger open.
-
-    Attributes:
-        ledger: as it was last kept.
-    """
+class Run(Books):
+    """A run with its books open, which goes on and brings its saves home."""
 
     def __init__(self, launch: Launch, home: Path, shell: Shell | None = None) -> None:
-        """Open the ledger at `home`; where there is none, the copy on the machine, or a new one.
-
-        Raises:
-            FraguaError: the ledger is damaged.
-        """
-        self._launch, self._home, self._kept = launch, home, 0.0
+        """Open the books; see `Books`."""
         self._before: frozenset[str] | None = None
         self._damaged: set[str] = set()
-        self.ledger = read(home / LEDGER) or Ledger(
-            run=launch.run,
-            name=launch.variants[0].options["output_name"],
-            script=launch.script,
-            epochs=launch.epochs,
-            states=bool(launch.variants[0].options.get("save_state")),
-        )
-        if shell:
-            self.find(shell)
-
-    def find(self, shell: Shell) -> None:
-        """Where the machine knows of more parts than this computer, take the ledger that lies there.
-
-        It is another computer's: what is not here as well does not count as being at home. The host of the
-        machine can write it, so that only the run's own names are taken from it.
-
-        Raises:
-            FraguaError: it is damaged.
-        """
-        found = _copy(shell, f"{self._launch.folder}/{LEDGER}")
-        if not found or len(found.parts) <= len(self.ledger.parts):
-            return
-        trained = {"parts": found.parts, "steps_per_epoch": found.steps_per_epoch}
-        ledger = self.ledger.model_copy(update=trained)
-        for index, part in enumerate(ledger.parts, 1):
-            folder = self._home / part.folder
-            for saved in part.saved:
-                if part.index != index or epoch_of(ledger, part, saved.name) != saved.epoch:
-                    raise _damaged(
-                        f"{self._launch.folder}/{LEDGER} on the machine", f"{part.folder}: {saved.name}"
-                    )
-                if not all(_is(folder / path, digest) for path, digest in saved.files.items()):
-                    ledger = brought(ledger, part.index, saved.name, {})
-        self.keep(ledger)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last checkpoint is at home, which comes only when the trainer said that it is saved."""
-        return next_part(self.ledger).done >= self.ledger.epochs
-
-    @property
-    def checkpoints(self) -> list[Path]:
-        """Every checkpoint at home, in the order of epochs."""
-        home = {
-            saved.epoch: self._home / self._shown(saved)
-            for part in self.ledger.parts
-            for saved in part.saved
-            if saved.kind == "checkpoint" and saved.files
-        }
-        return [home[epoch] for epoch in sorted(home)]
+        super().__init__(launch, home, shell)
 
     @property
     def job(self) -> str:
@@ -231,41 +160,6 @@ class Run:
         self.keep(ledger, shell)
         return new
 
-    def overall(self, progress: Progress) -> Progress:
-        """Return the last part's progress as that of the whole run."""
-        per_epoch, done = self.ledger.steps_per_epoch, self.ledger.parts[-1].done
-        if not per_epoch:
-            return progress
-        return replace(
-            progress,
-            step=done * per_epoch + progress.step,
-            total=self.ledger.epochs * per_epoch,
-            epoch=progress.epoch + (0 if self.ledger.script == LORA else done),
-            epochs=self.ledger.epochs,
-            points=tuple((done * per_epoch + step, loss) for step, loss in progress.points),
-        )
-
-    def keep(self, ledger: Ledger, shell: Shell | None = None) -> None:
-        """Write the ledger at home and, with a `shell`, on the machine; mere steps only now and then."""
-        now, before = time.monotonic(), self.ledger
-        if _without_steps(ledger) == _without_steps(before) and now - self._kept < _KEEP_EVERY:
-            self.ledger = ledger
-            return
-        self.ledger, self._kept = ledger, now
-        try:
-            write(self._home / LEDGER, ledger)
-        except OSError as error:
-            raise FraguaError(f"{self._home / LEDGER}: {error.strerror}") from None
-        if shell:
-            text = ledger.model_dump_json()
-            shell.run(
-                "keeping the run's ledger on the machine",
-                f'cd "{WORKSPACE}" && mkdir -p {self._launch.folder} && cd {self._launch.folder} && '
-                f"cat > {LEDGER}.new && [ $(stat -c %s {LEDGER}.new) = {len(text.encode())} ] && "
-                f"mv {LEDGER}.new {LEDGER}",
-                stdin=text,
-            )
-
     def _first_step(self, shell: Shell, limit: float) -> Follower:
         follower = self.follower()
         try:
@@ -337,11 +231,6 @@ class Run:
             self.keep(brought(self.ledger, index, name, {}))
             shutil.rmtree(self._home / f"part-{index}" / name, ignore_errors=True)
 
-    def _shown(self, saved: Saved) -> str:
-        """Return the name of a checkpoint beside the parts, by the run's own epoch."""
-        number = "" if saved.epoch == self.ledger.epochs else f"-{saved.epoch:06}"
-        return f"{self.ledger.name}{number}.safetensors"
-
     def _show(self, file: Path, name: str) -> Path:
         """Give a checkpoint that name beside the parts."""
         shown, new = self._home / name, self._home / f".{name}.new"
@@ -390,28 +279,5 @@ def _check(folder: Path, hashes: dict[str, str]) -> None:
         raise
 
 
-def _without_steps(ledger: Ledger) -> list[Part]:
-    return [part.model_copy(update={"steps": 0}) for part in ledger.parts]
-
-
 def _silent(_name: str, _done: int, _total: int, _rate: float) -> None:
     """Tell nothing."""
-
-
-def _copy(shell: Shell, path: str) -> Ledger | None:
-    text = shell.run("reading the run's ledger", f'cat "{WORKSPACE}/"{shlex.quote(path)} 2>/dev/null || true')
-    try:
-        return Ledger.model_validate_json(text) if text else None
-    except ValidationError as error:
-        raise _damaged(f"{path} on the machine", error.errors()[0]["msg"]) from None
-
-
-def _damaged(where: str, what: str) -> FraguaError:
-    return FraguaError(
-        f"{where}: this ledger of a run is damaged, or another version's ({what}). Copy the one of the "
-        "computer that began the run to this one, or remove it there to train from the first epoch."
-    )
-
-
-def _is(path: Path, digest: str) -> bool:
-    return path.is_file() and sha256(path) == digest

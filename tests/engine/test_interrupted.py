@@ -13,8 +13,8 @@ from pulumi import automation as auto
 from cli.console import Voice
 from cli.watch import watch
 from components.errors import TrainingFailed
+from components.kohya.books import LEDGER
 from components.kohya.ledger import Ledger, next_part, read, steps_done
-from components.kohya.run import LEDGER
 from components.record import store
 from components.record.checkpoint import read_metadata
 from components.remote.shell import connect

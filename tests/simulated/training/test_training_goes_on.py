@@ -18,8 +18,8 @@ from trainings import (
 )
 
 from components.errors import FraguaError
+from components.kohya.books import LEDGER
 from components.kohya.ledger import next_part, steps_done
-from components.kohya.run import LEDGER
 from components.kohya.training import stop
 from components.record.checkpoint import check, lora, read_metadata
 
