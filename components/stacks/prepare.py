@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from components.dataset.check import summary
 from components.dataset.declared import declared
+from components.dataset.fetch import environment
 from components.errors import SpecError
 from components.kohya.derive import Settings, derive
 from components.kohya.plan import Plan, plan
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from components.spec.train import TrainJob
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -32,12 +35,14 @@ class Prepared:
         plan: what is done on the machine.
         manifest: of a dataset on this computer; None where the machine fetches it.
         warnings: what a person should know, one line each.
+        secrets: of this computer's environment, which the machine needs to fetch the dataset.
     """
 
     settings: Settings
     plan: Plan
     manifest: Manifest | None
     warnings: tuple[str, ...]
+    secrets: dict[str, str] = field(repr=False)
 
     def home(self, stack: str) -> Path:
         """Return where everything of the run is kept: in FRAGUA_OUTPUT, or `output`, by stack."""
@@ -55,6 +60,7 @@ def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool) -> Prepa
     Raises:
         SpecError: the job cannot be right; one line a problem.
     """
+    secrets = _located(place, lambda: environment(job.dataset, os.environ))
     dataset = declared(job)
     warnings: list[str] = []
     if dataset.report:
@@ -62,11 +68,7 @@ def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool) -> Prepa
             raise SpecError("\n".join(f"{place('dataset')}dataset: {line}" for line in summary(errors)))
         warnings += (f"dataset: {line}" for line in summary(dataset.report.warnings))
     manifest = scan(dataset.root) if dataset.root else None
-    try:
-        settings = derive(job, dataset)
-    except SpecError as error:
-        field = str(error).partition(":")[0]
-        raise SpecError(f"{place(field)}{error}") from None
+    settings = _located(place, lambda: derive(job, dataset))
     warnings += refuse(job, settings, manifest.size / 1e9 if manifest else 0, place)
     planned = plan(
         job,
@@ -75,4 +77,12 @@ def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool) -> Prepa
         token=token,
         model_sha256=sha256_of(Path(job.base_model.local).expanduser()) if job.base_model.local else "",
     )
-    return Prepared(settings, planned, manifest, tuple(warnings))
+    return Prepared(settings, planned, manifest, tuple(warnings), secrets)
+
+
+def _located(place: Callable[[str], str], step: Callable[[], _T]) -> _T:
+    """Do a step whose error begins with a field, and say where the field stands."""
+    try:
+        return step()
+    except SpecError as error:
+        raise SpecError(f"{place(str(error).partition(':')[0])}{error}") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.dataset import fetch
+from components.dataset.fetch import environment_script
 from components.kohya.base_model import token_script
 from components.kohya.plan import DATASET
 from components.kohya.resource import TrainingRun
@@ -71,8 +71,8 @@ def _preparations(
     else:
         found.append(File("base-model", reach, Path(job.base_model.local or ""), path=steps.base_model.path))
     if steps.dataset:
-        secrets = fetch.environment(job.dataset, os.environ)
-        before = pulumi.Output.secret(fetch.environment_script(secrets)) if secrets else None
+        secrets = ready.secrets
+        before = pulumi.Output.secret(environment_script(secrets)) if secrets else None
         found.append(step(reach, steps.dataset, before=before))
     elif ready.manifest:
         source = Path(job.dataset.path or "").expanduser()
