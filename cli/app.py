@@ -45,7 +45,7 @@ def check(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="weight: the program's own cost; fleet: 1, 10, 50 machines; transfer: uploads."),
+        typer.Argument(help="weight, fleet, transfer or startup: see README.md."),
     ],
     arguments: Annotated[
         list[str] | None, typer.Argument(help="For transfer: `full`, and MB/s of a slower way.")
