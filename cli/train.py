@@ -122,7 +122,7 @@ def _complete(root: Path, stack: str, entry: Entry, voice: Voice) -> bool:
     launch = entry.ready.plan.launch
     found = Run(launch, root / entry.ready.home(stack))
     if found.complete:
-        entry.checkpoints = found.checkpoints
+        entry.checkpoints = list(found.checkpoints)
         voice.line(f"{entry.path.name}: {launch.run} is complete at home already")
     return found.complete
 

@@ -148,7 +148,7 @@ class Watching:
         if self._recorder.record.status != "done":
             self._recorder.write("done")
         self._voice.line(f"record: {os.path.relpath(self._home / 'run.html')}")
-        return self._run.checkpoints
+        return list(self._run.checkpoints)
 
     def _follow(self, shell: Shell, follower: Follower) -> JobStatus:
         voice = self._voice
@@ -162,7 +162,8 @@ class Watching:
             for path in self._run.carry(shell, follower, tell):
                 voice.still()
                 mb = path.stat().st_size / 1e6
-                voice.line(f"brought home {os.path.relpath(path)} ({mb:.1f} MB), sha256 checked")
+                digest = self._run.checkpoints[path][:16]
+                voice.line(f"brought home {os.path.relpath(path)} ({mb:.1f} MB), sha256 {digest}… checked")
             progress = self._run.overall(follower.progress)
             if job.state != "running":
                 voice.still()

@@ -83,15 +83,15 @@ class Books:
         return next_part(self.ledger).done >= self.ledger.epochs
 
     @property
-    def checkpoints(self) -> list[Path]:
-        """Every checkpoint at home, in the order of epochs."""
+    def checkpoints(self) -> dict[Path, str]:
+        """The SHA-256 of every checkpoint at home, in the order of epochs."""
         home = {
-            saved.epoch: self._home / self._shown(saved)
+            saved.epoch: (self._home / self._shown(saved), saved.files[saved.name])
             for part in self.ledger.parts
             for saved in part.saved
             if saved.kind == "checkpoint" and saved.files
         }
-        return [home[epoch] for epoch in sorted(home)]
+        return dict(home[epoch] for epoch in sorted(home))
 
     def overall(self, progress: Progress) -> Progress:
         """Return the last part's progress as that of the whole run."""
