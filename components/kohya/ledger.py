@@ -55,6 +55,7 @@ class Part(_Record):
         machine: id of the machine that it ran on.
         state: what it began with, as `Point` has it.
         weights: the same.
+        variant: which of the launch's, from 0.
         steps: that it trained, as far as was seen.
         saved: what it saved, in order.
         ended: how; empty while it runs.
@@ -65,6 +66,7 @@ class Part(_Record):
     machine: int
     state: str = ""
     weights: str = ""
+    variant: NonNegativeInt = 0
     steps: NonNegativeInt = 0
     saved: tuple[Saved, ...] = ()
     ended: Ended = ""

@@ -103,8 +103,11 @@ class Run(Books):
             return self._first_step(shell, limit)
         point = next_part(self.ledger)  # for all variants: that the VRAM is too small is no fault of a state
         begins = {"done": point.done, "state": point.state, "weights": point.weights}
+        fitted = max((part.variant for part in self.ledger.parts if part.ended != "failed"), default=0)
         for number, variant in enumerate(self._launch.variants):
-            self.keep(begun(self.ledger, machine).with_last(**begins), shell)
+            if number < fitted:
+                continue
+            self.keep(begun(self.ledger, machine).with_last(**begins, variant=number), shell)
             if point.done:
                 say(described(point, self.ledger.epochs))
                 self._restore(shell, point)

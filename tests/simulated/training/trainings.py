@@ -11,10 +11,11 @@ from typing import Any
 from rented import Cloud
 
 from components.dataset.declared import declared
-from components.kohya.books import LEDGER, Run
+from components.kohya.books import LEDGER
 from components.kohya.derive import derive
 from components.kohya.ledger import Ledger, read
 from components.kohya.plan import Plan, plan
+from components.kohya.run import Run
 from components.kohya.training import Follower, stop
 from components.record.checkpoint import read_metadata
 from components.remote.job import JobStatus
