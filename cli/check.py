@@ -28,6 +28,6 @@ def run(root: Path, arguments: list[str]) -> int:
             return code
     print("== tests", flush=True)
     workers = str(min(4, os.cpu_count() or 1))
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", workers, "--durations=10"], cwd=root, check=False
-    ).returncode
+    # who is done early takes over what another worker still has: the slow tests lie together
+    pytest = ["-m", "pytest", "-n", workers, "--dist", "worksteal", "--durations=10"]
+    return subprocess.run([sys.executable, *pytest], cwd=root, check=False).returncode
