@@ -16,11 +16,10 @@ from components.errors import TrainingFailed
 from components.kohya.books import LEDGER
 from components.kohya.ledger import Ledger, next_part, read, steps_done
 from components.record import store
-from components.record.checkpoint import read_metadata
 from components.remote.shell import connect
 from toolchain.bootstrap import ROOT
 
-EPOCHS, SAVE_EVERY, LOSSES = 10, 2, 3
+EPOCHS, SAVE_EVERY = 10, 2
 EARLY = 0.3
 PAUSE = 2.0
 """Seconds; an interval takes about five."""
@@ -32,8 +31,8 @@ def ledger_of(stack: Stack) -> Ledger | None:
 
 
 @contextmanager
-def losing(stack: Stack, cloud: Cloud, order: str, draws: random.Random) -> Iterator[list[int]]:
-    """Take the machine away three times while the block runs, at a random moment of an interval.
+def losing(stack: Stack, cloud: Cloud, losses: int, draws: random.Random) -> Iterator[list[int]]:
+    """Outbid the machine so many times while the block runs, at a random moment of an interval.
 
     That is before a part's first state is at home, or after it is; an interval takes long enough for a state
     to come home meanwhile. Collects the epochs that were at home.
@@ -41,7 +40,7 @@ def losing(stack: Stack, cloud: Cloud, order: str, draws: random.Random) -> Iter
     over, lost = threading.Event(), list[int]()
 
     def lose() -> None:
-        for part in range(1, LOSSES + 1):
+        for part in range(1, losses + 1):
             early = draws.random() < EARLY
             while not over.wait(0.05):
                 ledger = ledger_of(stack)
@@ -51,7 +50,7 @@ def losing(stack: Stack, cloud: Cloud, order: str, draws: random.Random) -> Iter
                     over.wait(draws.uniform(0, PAUSE))
                     lost.append(next_part(ledger).done)
                     [instance] = cloud.billing(f"{stack.name}/")
-                    cloud.ask("POST", f"instances/{instance}/{order}")
+                    cloud.ask("POST", f"instances/{instance}/outbid")
                     break
 
     thread = threading.Thread(target=lose)
@@ -115,9 +114,18 @@ def test_watching_again_goes_on_after_a_trainer_that_was_killed(
     assert len(cloud.contracts("killed/")) == 1
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize(
+    ("job", "name", "losses", "seed"), [("sdxl-lora", "animal", 3, 1), ("sdxl-finetune", "world", 1, 2)]
+)
 def test_a_run_survives_the_loss_of_its_machines(
-    make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch, seed: int
+    make_stack: MakeStack,
+    dataset: Path,
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    job: str,
+    name: str,
+    losses: int,
+    seed: int,
 ) -> None:
     config = {
         "override__dataset__path": dataset,
@@ -127,24 +135,26 @@ def test_a_run_survives_the_loss_of_its_machines(
         "override__training__save_every_epochs": SAVE_EVERY,
         "override__training__batch_size": 4,
     }
-    stack = make_stack(f"lost{seed}", job="configs/sdxl-lora.yaml", **config)
-    with losing(stack, cloud, "outbid", random.Random(seed)) as lost:
+    stack = make_stack(f"lost{seed}", job=f"configs/{job}.yaml", **config)
+    with losing(stack, cloud, losses, random.Random(seed)) as lost:
         stack.up()
         checkpoints = followed(stack, monkeypatch)
 
     ledger = ledger_of(stack)
     assert ledger
-    assert [part.ended for part in ledger.parts] == ["preempted"] * LOSSES + ["done"], lost
-    assert len({part.machine for part in ledger.parts}) == LOSSES + 1
+    assert [part.ended for part in ledger.parts] == ["preempted"] * losses + ["done"], lost
+    assert len({part.machine for part in ledger.parts}) == losses + 1
     assert all(part.state or not part.done for part in ledger.parts)
     names = [path.name for path in checkpoints]
-    assert names == [*(f"animal-{epoch:06}.safetensors" for epoch in (2, 4, 6, 8)), "animal.safetensors"]
-    assert all(read_metadata(path)["ss_network_dim"] == "32" for path in checkpoints)
+    assert names == [*(f"{name}-{epoch:06}.safetensors" for epoch in (2, 4, 6, 8)), f"{name}.safetensors"]
+    record = store.read(checkpoints[0].parent)
+    assert record
+    assert [checkpoint.wrong for checkpoint in record.checkpoints] == [()] * len(names)
 
     planned = EPOCHS * ledger.steps_per_epoch
     steps = steps_done(ledger)
     assert steps.left == 0
-    assert planned <= steps.trained <= planned + LOSSES * SAVE_EVERY * ledger.steps_per_epoch, lost
+    assert planned <= steps.trained <= planned + losses * SAVE_EVERY * ledger.steps_per_epoch, lost
     assert len(cloud.billing(f"{stack.name}/")) == 1
     stack.destroy()
     assert cloud.billing(f"{stack.name}/") == []

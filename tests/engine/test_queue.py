@@ -36,6 +36,7 @@ def job(folder: Path, name: str, dataset: Path, **changed: object) -> Path:
     right = yaml.safe_load((ROOT / "configs/sdxl-lora.yaml").read_text())
     right |= {"name": name, "dataset": {"path": str(dataset), "repeats": 2}}
     right["training"]["epochs"] = 2
+    right["node"]["image"] = "vastai/kohya:latest"
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(right | changed))
     return path
@@ -52,7 +53,7 @@ def test_a_queue_trains_on_one_machine_and_survives_a_job_that_fails(
     jobs = [
         job(tmp_path, "first", dataset),
         job(tmp_path, "nomodel", dataset, base_model={"huggingface": "no/such", "file": "m.safetensors"}),
-        job(tmp_path, "last", dataset, lora={"dim": 8}),
+        job(tmp_path, "last", dataset, lora={"dim": 8}, install="kohya-template"),
     ]
     done = train(surroundings, *jobs)
 
