@@ -13,10 +13,22 @@ from components.errors import SpecError
 from components.kohya.memory import checkpoint_gb, state_gb, vram_gb
 from components.spec.load import placed
 from components.spec.train import TrainJob
-from components.stacks.prepare import prepare
+from components.stacks.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def ready(path: Path) -> tuple[TrainJob, Prepared]:
+    """Return the training job in that file, and what follows from it.
+
+    Raises:
+        SpecError: it is none, or cannot be right; one line a problem.
+    """
+    job, place = placed(path)
+    if not isinstance(job, TrainJob):
+        raise SpecError(f"{path}: kind {job.kind} is no training")
+    return job, prepare(job, place, token=bool(os.environ.get("HF_TOKEN")))
 
 
 def run(path: Path) -> None:
@@ -25,17 +37,14 @@ def run(path: Path) -> None:
     Raises:
         SpecError: the job cannot be right; one line a problem.
     """
-    job, place = placed(path)
-    if not isinstance(job, TrainJob):
-        raise SpecError(f"{path}: kind {job.kind} is no training")
-    ready = prepare(job, place, token=bool(os.environ.get("HF_TOKEN")))
-    settings, launch = ready.settings, ready.plan.launch
+    _, found = ready(path)
+    settings, launch = found.settings, found.plan.launch
     console, table = (
         Console(highlight=False, soft_wrap=True),
         Table(box=None, show_header=False, pad_edge=False),
     )
     dataset = (
-        f"{settings.images} images, {ready.manifest.size / 1e6:.1f} MB" if ready.manifest else "fetched there"
+        f"{settings.images} images, {found.manifest.size / 1e6:.1f} MB" if found.manifest else "fetched there"
     )
     table.add_row("run", launch.run)
     table.add_row("dataset", dataset)
@@ -48,6 +57,6 @@ def run(path: Path) -> None:
     console.print(table)
     for note in settings.notes:
         console.print(Text(f"derived: {note}"))
-    for warning in ready.warnings:
+    for warning in found.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     console.print(Text("it can be trained", style="green"))

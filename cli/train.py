@@ -11,16 +11,17 @@ from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from cli.console import Voice
+from cli.job import ready
 from cli.project import known, lay_out, listener, reason
 from cli.watch import watch
-from components.errors import FraguaError, RemoteError, SpecError
+from components.errors import FraguaError, SpecError, TrainingFailed
 from components.kohya.run import Run
-from components.spec.load import placed
-from components.spec.train import TrainJob
-from components.stacks.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from components.spec.train import TrainJob
+    from components.stacks.prepare import Prepared
 
 
 @dataclass
@@ -57,27 +58,25 @@ def run(root: Path, jobs: list[Path], *, name: str, keep: bool, stop: bool) -> i
     Raises:
         SpecError: a job cannot be right, or wants another machine than the first; nothing was rented.
     """
-    entries = [_entry(path.resolve()) for path in jobs]
+    entries = [Entry(path.resolve(), *ready(path.resolve())) for path in jobs]
     _check_nodes(entries)
     stack_name = name or f"train-{entries[0].job.name}"
     voice = Voice()
     left = [entry for entry in entries if not _complete(root, stack_name, entry, voice)]
     if left:
         stack = _stack(root, stack_name)
+        ends = f"`./fragua pulumi destroy -s {stack_name}` ends the billing"
         try:
             _train(stack, root, left, voice, stop=stop)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, FraguaError) as error:  # what is trained may not be at home yet
             voice.still()
-            voice.line(
-                f"stopped watching; the machine trains on and bills. The same command goes on; "
-                f"`./fragua pulumi destroy -s {stack_name}` ends the billing"
-            )
-            return 130
+            voice.line(str(error) or "stopped watching")
+            voice.line(f"a machine that was rented trains on and bills. The same command goes on; {ends}")
+            return 130 if isinstance(error, KeyboardInterrupt) else 1
         if keep:
-            voice.line(f"kept up, as asked: it bills until `./fragua pulumi destroy -s {stack_name}`")
+            voice.line(f"kept up, as asked: {ends}")
         else:
-            voice.title("pulumi destroy")
-            stack.destroy(on_event=listener(voice.line))
+            _destroy(stack, voice, ends)
     _show(entries, voice)
     return 1 if any(not entry.checkpoints for entry in entries) else 0
 
@@ -91,7 +90,7 @@ def _train(stack: auto.Stack, root: Path, entries: list[Entry], voice: Voice, *,
             entry.checkpoints = watch(stack, root, voice)
         except auto.CommandError as error:  # which the listener has told
             entry.failed = reason(error)
-        except RemoteError as error:
+        except TrainingFailed as error:
             entry.failed = str(error)
             voice.line(entry.failed)
         if entry.failed:
@@ -100,11 +99,12 @@ def _train(stack: auto.Stack, root: Path, entries: list[Entry], voice: Voice, *,
                 return
 
 
-def _entry(path: Path) -> Entry:
-    job, place = placed(path)
-    if not isinstance(job, TrainJob):
-        raise SpecError(f"{path}: kind {job.kind} is no training")
-    return Entry(path, job, prepare(job, place, token=bool(os.environ.get("HF_TOKEN"))))
+def _destroy(stack: auto.Stack, voice: Voice, ends: str) -> None:
+    voice.title("pulumi destroy")
+    try:
+        stack.destroy(on_event=listener(voice.line))
+    except auto.CommandError as error:
+        raise FraguaError(f"{reason(error)}. The machine may still bill: {ends}") from None
 
 
 def _check_nodes(entries: list[Entry]) -> None:

@@ -207,8 +207,10 @@ def _replaced(stack: auto.Stack, instance: int, voice: Voice) -> bool:
                 return bool(found["instance"] != instance)
         except auto.CommandError as error:
             voice.line(f"{reason(error)}; trying again")
-            found = known(stack)
         if time.monotonic() > deadline:
+            found = known(stack)  # which says so where nothing could be rented
+            if found["instance"] != instance:
+                return True
             if given_up or found["status"] == _RUNNING:
                 raise Unreachable(
                     f"instance {instance} cannot be reached; `pulumi up --replace` rents another, "

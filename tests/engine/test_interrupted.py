@@ -90,6 +90,37 @@ def test_a_machine_that_stays_offline_is_given_up(
     assert instance not in cloud.billing("offline/")
 
 
+def test_where_nothing_can_be_rented_at_first_it_is_tried_again(
+    make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {
+        "override__dataset__path": dataset,
+        "override__dataset__repeats": 200,
+        "override__node__bid": 1.5,
+        "override__training__epochs": 2,
+    }
+    stack = make_stack("scarce", job="configs/sdxl-lora.yaml", **config)
+    stack.up()
+    [instance] = cloud.billing("scarce/")
+    cloud.ask("POST", "price", multiply=50)
+    cloud.ask("POST", f"instances/{instance}/outbid")
+    told: list[str] = []
+
+    class Ear(Voice):
+        def line(self, text: str) -> None:
+            told.append(text)
+            if text.endswith("; trying again"):
+                cloud.ask("POST", "price", multiply=1 / 50)
+
+    for name, value in stack.environment.items():
+        monkeypatch.setenv(name, value)
+    checkpoints = watch(auto.select_stack(stack.name, work_dir=str(stack.folder)), ROOT, Ear())
+
+    assert sum(text.endswith("; trying again") for text in told) == 1
+    assert checkpoints[-1].name == "animal.safetensors"
+    assert len(cloud.billing("scarce/")) == 1
+
+
 def test_watching_again_goes_on_after_a_trainer_that_was_killed(
     make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
