@@ -11,6 +11,7 @@ import pytest
 import yaml
 from engine_runs import Cloud, Done, MakeStack, Stack
 
+from cli.job import ready
 from components.record import store
 from toolchain.bootstrap import ROOT
 
@@ -91,3 +92,22 @@ def test_nothing_is_rented_for_a_queue_with_a_wrong_job(
     assert "training.scheduler: " in refused.output
     assert "did you mean" in refused.output
     assert len(cloud.contracts(f"{NAME}/")) == before
+
+
+def test_a_machine_is_left_up_where_its_training_cannot_be_kept_here(
+    surroundings: Stack, dataset: Path, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAGUA_OUTPUT", surroundings.environment["FRAGUA_OUTPUT"])
+    path = job(tmp_path, "kept", dataset)
+    record = ready(path)[1].home(NAME) / "run.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{")
+    done = train(surroundings, path)
+
+    assert done.code == 1
+    assert "run.json" in done.output
+    assert f"`./fragua pulumi destroy -s {NAME}` ends the billing" in done.output
+    assert len(cloud.billing(f"{NAME}/")) == 1
+    record.unlink()
+    assert train(surroundings, path).code == 0
+    assert cloud.billing(f"{NAME}/") == []
