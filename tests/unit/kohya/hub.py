@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from loopback_tls import listening
 
 HUB, STORE, OTHER = "huggingface.co", "store.example", "other.example"
 STRANGER = "stranger.example"
@@ -60,7 +56,6 @@ class Hub:
 @contextmanager
 def serving(certificate: Path) -> Iterator[Hub]:
     """Serve with a new certificate, which is written to a file together with its key."""
-    certificate.write_bytes(_certificate())
     hub = Hub()
 
     class Handler(BaseHTTPRequestHandler):
@@ -106,36 +101,9 @@ def serving(certificate: Path) -> Iterator[Hub]:
                 end, hub.break_after = start + hub.break_after, None
             self.wfile.write(content[start:end])
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    port = server.server_address[1]
-    hub.curlrc = "".join(
-        f"connect-to = {name}:443:127.0.0.1:{port}\n" for name in (HUB, STORE, OTHER, STRANGER)
-    )
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    names = [x509.DNSName(name) for name in (HUB, STORE, OTHER)]
+    with listening(Handler, certificate, names) as port:
+        hub.curlrc = "".join(
+            f"connect-to = {name}:443:127.0.0.1:{port}\n" for name in (HUB, STORE, OTHER, STRANGER)
+        )
         yield hub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def _certificate() -> bytes:
-    key = generate_private_key(SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName(name) for name in (HUB, STORE, OTHER)])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ) + certificate.public_bytes(serialization.Encoding.PEM)
