@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from components.errors import SpecError
 from components.remote.job import Job
 from components.remote.package import needed
+from components.remote.python import OWN_TORCH, STAGES, image_torch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -44,8 +45,6 @@ _XFORMERS: Final = {"2.6.0": "0.0.29.post3", "2.7.1": "0.0.31.post1", "2.8.0": "
 
 _TOKENIZERS: Final = ("openai/clip-vit-large-patch14", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k")
 _TOKENIZER_FILES: Final = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
-
-_PROVISIONING_MINUTES: Final = 20
 
 _SCRIPTS: Final = "sd-scripts"
 _FOLDER: Final = "tokenizers"
@@ -80,7 +79,11 @@ def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
     """
     if unknown := sorted(set(packages) - EXTRAS.keys()):
         raise SpecError(f"{', '.join(unknown)}: no version is known to fit; there are {', '.join(EXTRAS)}")
-    venv, first = ("venv", [_STAGES, _OWN]) if way == "own" else ("/venv/main", [_TEMPLATE, _STAGES])
+    venv, first = (
+        ("venv", [STAGES, OWN_TORCH])
+        if way == "own"
+        else ("/venv/main", [image_torch("Kohya", "kohya"), STAGES])
+    )
     programs = needed("command -v git && command -v curl", "git", "curl", "ca-certificates")
     stages = [f"{programs}\n", *first, _SCRIPTS_AND_REQUIREMENTS, _extras(packages), _TOKENIZER_STAGE, _CHECK]
     script = f"venv=$(realpath -m {venv})\n{''.join(stages)}"
@@ -93,73 +96,6 @@ def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
         tokenizers=_FOLDER,
     )
 
-
-_STAGES: Final = """export UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy
-export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PATH=$venv/bin:$HOME/.local/bin:$PATH
-# FOLDER NAME WHAT: fill FOLDER by do_NAME, unless its stamp says that WHAT is there
-stage() {
-  local stamp=$1/.fragua-$2
-  if [ "$(cat "$stamp" 2> /dev/null)" = "$3" ]; then
-    echo "$2: there already: $3"
-    return
-  fi
-  echo "$2: $3"
-  rm -f "$stamp"
-  "do_$2"
-  echo "$3" > "$stamp"
-}
-# the internet hiccups
-again() {
-  local pause
-  for pause in 5 20 60; do
-    if "$@"; then return; fi
-    echo "$1 failed: trying again in $pause s"
-    sleep $pause
-  done
-  "$@"
-}
-command -v uv > /dev/null || pip3 install --quiet uv==0.8.22
-packages() { uv pip install --python $venv/bin/python "$@"; }
-"""
-
-_OWN: Final = """cards=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader) || {
-  echo "nvidia-smi shows no GPU: $cards"
-  exit 1
-}
-capability=$(sort -V <<< "$cards" | tail -n 1)
-# Blackwell, which torch 2.6 has no kernels for
-if [ "${capability%%.*}" -ge 10 ]; then torch=2.8.0 vision=0.23.0 cuda=cu128
-else torch=2.6.0 vision=0.21.0 cuda=cu124; fi
-index=https://download.pytorch.org/whl/$cuda
-do_torch() {
-  rm -rf $venv
-  uv venv --quiet --python '>=3.10,<3.13' $venv
-  packages torch==$torch torchvision==$vision --index-url $index
-}
-# what an earlier run left is not believed where it does not work
-if [ -e $venv/.fragua-torch ] && ! $venv/bin/python -c 'import torch, torchvision'; then rm -rf $venv; fi
-stage $venv torch "torch $torch, torchvision $vision, $cuda"
-"""
-
-_TEMPLATE: Final = f"""for second in $(seq {_PROVISIONING_MINUTES * 60}); do
-  [ -e /.provisioning ] || break
-  [ $second -gt 1 ] || echo "waiting for the image to provision itself"
-  sleep 1
-done
-if [ -e /.provisioning ]; then
-  echo "the image still provisions itself after {_PROVISIONING_MINUTES} minutes: see /var/log/portal"
-  exit 1
-fi
-if [ ! -x $venv/bin/python ]; then
-  echo "$venv is missing: node.image is not Vast.ai's Kohya image; take it, or let fragua install of its own"
-  exit 1
-fi
-# the GUI is of no use to us, and it is no error if it is not there or stopped
-supervisorctl stop kohya || true
-build=$($venv/bin/python -c 'import torch; print(torch.__version__)')
-torch=${{build%%+*}} index=https://download.pytorch.org/whl/${{build##*+}}
-echo "torch: the image's, $build"
-"""
 
 _SCRIPTS_AND_REQUIREMENTS: Final = f"""do_scripts() {{
   rm -rf {_SCRIPTS}

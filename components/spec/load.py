@@ -14,13 +14,14 @@ from pydantic import BaseModel, ValidationError
 
 from components.errors import SpecError
 from components.spec.infer import InferJob
+from components.spec.machine import MachineJob
 from components.spec.train import TrainJob
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Job: TypeAlias = TrainJob | InferJob
-KINDS: Final[dict[str, type[TrainJob | InferJob]]] = {"train": TrainJob, "infer": InferJob}
+Job: TypeAlias = TrainJob | InferJob | MachineJob
+KINDS: Final[dict[str, type[Job]]] = {"train": TrainJob, "infer": InferJob, "machine": MachineJob}
 """The model of each `kind`. Only the one that is asked for is ever built."""
 
 _Path: TypeAlias = tuple[str | int, ...]

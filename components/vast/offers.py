@@ -101,5 +101,6 @@ def _misfit(offer: Offer, node: Node, bad_machines: Collection[int]) -> str:
         (node.verified and offer.verification != "verified", "not verified"),
         (node.countries and offer.country not in node.countries, f"outside {', '.join(node.countries)}"),
         (offer.direct_port_count < 1, "without an open port for direct SSH"),
+        (offer.direct_port_count <= len(node.ports), f"with fewer than {1 + len(node.ports)} open ports"),
     )
     return next((reason for excluded, reason in checks if excluded), "")

@@ -31,7 +31,13 @@ def observed(instance: Instance) -> dict[str, Any]:
 def outputs(machine: Machine) -> dict[str, Any]:
     """Return everything that a verified machine's resource shows, its SSH address and host key included."""
     login = machine.login
-    return {**observed(machine.instance), "host": login.host, "port": login.port, "host_key": login.host_key}
+    return {
+        **observed(machine.instance),
+        "host": login.host,
+        "port": login.port,
+        "host_key": login.host_key,
+        **_public(machine.instance),
+    }
 
 
 def refreshed(old: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
@@ -42,12 +48,19 @@ def refreshed(old: Mapping[str, Any], instance: Instance) -> dict[str, Any]:
     addresses = [address for address in (instance.direct, instance.proxy) if address]
     if addresses and (old["host"], int(old["port"])) not in addresses:
         new["host"], new["port"] = addresses[0]
+    if instance.ports:
+        new |= _public(instance)
     return new
+
+
+def _public(instance: Instance) -> dict[str, Any]:
+    """Return where the world reaches the opened ports: the host's address, and the public port of each."""
+    return {"address": instance.public_ipaddr, "ports": instance.opened}
 
 
 def drift(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     """Say what moved between two readings, as `status running -> outbid`; empty if nothing did."""
-    moved = [name for name in ("status", "price", "host", "port") if old[name] != new[name]]
+    moved = [name for name in ("status", "price", "host", "port", "ports") if old.get(name) != new.get(name)]
     return ", ".join(f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in moved)
 
 

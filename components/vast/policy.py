@@ -31,6 +31,7 @@ NODE: Final[dict[str, Effect]] = {
     "image": Effect.REPLACE,
     "disk": Effect.REPLACE,
     "env": Effect.REPLACE,
+    "ports": Effect.REPLACE,
     "adopt": Effect.KEEP,
     "bid": Effect.UPDATE,
     "label": Effect.UPDATE,

@@ -42,7 +42,9 @@ class RentRequest(Spec):
         """The part of the label that also says what the machine was rented for."""
         node = self.node
         gpus = (*sorted(node.gpu.models), node.gpu.count, node.gpu.vram)
-        fit = _digest(node.image, node.disk, node.bid is None, *gpus, *sorted(node.env.items()))
+        fit = _digest(
+            node.image, node.disk, node.bid is None, *gpus, *sorted(node.env.items()), *node.ports
+        )
         return f"{self.owner}{fit}"
 
     @cached_property
@@ -60,7 +62,7 @@ class RentRequest(Spec):
             "label": self.label,
             "runtype": _RUNTYPE,
             "onstart": _ONSTART,
-            "env": dict(node.env),
+            "env": {**node.env, **{f"-p {port}:{port}": "1" for port in node.ports}},
             "cancel_unavail": True,
         }
         return body if node.bid is None else {**body, "price": node.bid}

@@ -31,7 +31,8 @@ class Instance(Resource, module="vast", name="Instance"):
     """One rented and verified machine.
 
     Outputs: `instance_id`, `machine_id`, `status`, `gpu`, `gpu_count`, `vram` (MiB), `location`,
-    `price` ($/h when last read), `label`, `host`, `port`, `host_key` (`ssh-ed25519 AAAA...`).
+    `price` ($/h when last read), `label`, `host`, `port`, `host_key` (`ssh-ed25519 AAAA...`), `address` (the
+    host's public one), `ports` (public port of each that `node.ports` opens).
     """
 
     instance_id: pulumi.Output[int]
@@ -43,6 +44,8 @@ class Instance(Resource, module="vast", name="Instance"):
     host: pulumi.Output[str]
     port: pulumi.Output[int]
     host_key: pulumi.Output[str]
+    address: pulumi.Output[str]
+    ports: pulumi.Output[dict[str, int]]
 
     def __init__(
         self, name: str, node: Node, key: SshKey, opts: pulumi.ResourceOptions | None = None

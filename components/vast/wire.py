@@ -96,6 +96,15 @@ class Instance(Wire):
         return (self.public_ipaddr, int(mappings[0]["HostPort"])) if mappings and self.public_ipaddr else None
 
     @property
+    def opened(self) -> dict[str, int]:
+        """Public port of each TCP port of the container, sshd's apart; the keys are numbers as text."""
+        return {
+            name.removesuffix("/tcp"): int(mappings[0]["HostPort"])
+            for name, mappings in (self.ports or {}).items()
+            if mappings and name.endswith("/tcp") and name != "22/tcp"
+        }
+
+    @property
     def proxy(self) -> tuple[str, int] | None:
         """Address of Vast.ai's SSH proxy. The port is one higher for Jupyter runtypes, as in its CLI."""
         if not self.ssh_host or not self.ssh_port:

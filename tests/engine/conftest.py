@@ -48,7 +48,7 @@ def make_stack(
     made: list[Stack] = []
 
     def make(
-        name: str, job: str = "configs/comfyui.yaml", program: Path = bootstrap.ROOT, **config: Any
+        name: str, job: str = "configs/machine.yaml", program: Path = bootstrap.ROOT, **config: Any
     ) -> Stack:
         folder = tmp_path_factory.mktemp(name)
         lay_out(program, folder / "project")

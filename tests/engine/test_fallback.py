@@ -24,7 +24,7 @@ SAYS = {
 @pytest.fixture
 def by_price(cloud: Cloud) -> list[int]:
     """The machines that fit the job, in the order in which `up` tries them."""
-    node = load(Path(ROOT / "configs/comfyui.yaml")).node
+    node = load(Path(ROOT / "configs/machine.yaml")).node
     found = Api(cloud.url, cloud.api_key).search(query(node))
     return list(dict.fromkeys(offer.machine_id for offer in rank(found, node).offers))
 

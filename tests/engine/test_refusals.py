@@ -26,7 +26,7 @@ def stack(make_stack: MakeStack) -> Stack:
 def test_a_wrong_job_is_refused(config: dict[str, object], says: str, stack: Stack) -> None:
     stack.configure(**config)
     done = stack.try_("preview")
-    stack.configure(**{name: None if name != "job" else "configs/comfyui.yaml" for name in config})
+    stack.configure(**{name: None if name != "job" else "configs/machine.yaml" for name in config})
 
     assert done.code != 0
     assert says in done.output
