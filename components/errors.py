@@ -17,7 +17,9 @@
         ├── HostKeyChanged      the machine is not the one that was pinned
         ├── CommandFailed       a command on the machine failed
         ├── TransferFailed      a file did not arrive whole
-        └── TrainingFailed      the trainer stopped, or made nothing
+        ├── JobFailed           a job on the machine failed or was lost
+        ├── TrainingFailed      the trainer stopped, or made nothing
+        └── ServiceFailed       ComfyUI or the gateway does not serve
 
 Each message says what is wrong, where, and what to do; one that may leave something billing names the
 instance and says whether it was destroyed.
@@ -127,5 +129,23 @@ class TransferFailed(RemoteError):
     """A file did not arrive whole."""
 
 
+class JobFailed(RemoteError):
+    """A job on the machine failed or was lost.
+
+    Attributes:
+        exit_code: of its script; None where it was lost.
+        log: its end.
+    """
+
+    def __init__(self, name: str, state: str, exit_code: int | None, log: str) -> None:
+        """Describe the job's end; its script may be secret and is never quoted."""
+        super().__init__(f"{name} {state} on the machine (exit code {exit_code}): {log[-2000:]}")
+        self.name, self.state, self.exit_code, self.log = name, state, exit_code, log
+
+
 class TrainingFailed(RemoteError):
     """The trainer exited with an error, or exited 0 and made nothing."""
+
+
+class ServiceFailed(RemoteError):
+    """ComfyUI or the gateway does not serve; the message has what its log says."""

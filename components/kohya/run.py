@@ -23,10 +23,11 @@ from components.kohya.ledger import (
     observed,
 )
 from components.kohya.resume import described
-from components.kohya.training import Follower, first_step, name_of, prepare, start, state, stop, tail
+from components.kohya.training import Follower, first_step, name_of, prepare, start, stop
 from components.record.checkpoint import CheckpointDamaged, read_metadata
 from components.remote.collect import collect
 from components.remote.job import WORKSPACE, Job
+from components.remote.jobs import state, tail
 from components.remote.manifest import scan
 from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import fetch, send, send_file

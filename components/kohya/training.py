@@ -9,27 +9,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from components.errors import FraguaError, TrainingFailed, Unreachable
+from components.errors import FraguaError, JobFailed, TrainingFailed, Unreachable
 from components.kohya.diagnosis import explained
 from components.kohya.progress import Progress
-from components.remote.job import (
-    Job,
-    JobStatus,
-    log_script,
-    parse_status,
-    start_script,
-    status_script,
-    stop_script,
-)
+from components.remote.job import Job, log_script, start_script, stop_script
+from components.remote.jobs import finish, state, tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from components.remote.job import JobStatus
     from components.remote.shell import Shell
 
 _POLL: Final = 1.0
-_TAIL_BYTES: Final = 16384
 _STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
 _PIECE: Final = 262144
 
@@ -46,30 +39,13 @@ def prepare(shell: Shell, jobs: list[Job], limit: float, say: Callable[[str], No
         TrainingFailed: one failed or was lost; the end of its log is in the message.
         Unreachable: they are not done after `limit` seconds.
     """
-    deadline = time.monotonic() + limit
-    told = ""
-    for job in jobs:
-        shell.run(f"starting {job.name}", start_script(job))
-    while jobs:
-        states = _states(shell, [job.name for job in jobs])
-        for name, state in states.items():
-            if state.state in ("failed", "lost"):
-                raise TrainingFailed(
-                    f"{name} {state.state} on the machine (exit code {state.exit_code}). {_STILL_BILLS}\n"
-                    f"{explained(tail(shell, state), state.exit_code)}"
-                )
-        left = [state for state in states.values() if state.state != "done"]
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            raise Unreachable(
-                f"{', '.join(state.name for state in left)}: not done after {limit / 60:g} minutes"
-            )
-        news = "; ".join(f"{state.name}: {state.tail or 'running'}" for state in left)
-        if news != told:
-            say(news)
-            told = news
-        time.sleep(_POLL)
+    try:
+        finish(shell, jobs, limit, say)
+    except JobFailed as error:
+        raise TrainingFailed(
+            f"{error.name} {error.state} on the machine (exit code {error.exit_code}). {_STILL_BILLS}\n"
+            f"{explained(error.log, error.exit_code)}"
+        ) from None
 
 
 def start(shell: Shell, name: str, script: str) -> None:
@@ -159,21 +135,6 @@ def failure(shell: Shell, job: JobStatus) -> str:
     """Say why a training that has ended did not make its last checkpoint."""
     why = f"exit code {job.exit_code}" if job.state == "failed" else f"it {job.state}, but made no checkpoint"
     return f"the training failed: {why}.\n{explained(tail(shell, job), job.exit_code)}"
-
-
-def state(shell: Shell, name: str) -> JobStatus:
-    """Return the state of the job called `name`."""
-    return _states(shell, [name])[name]
-
-
-def tail(shell: Shell, job: JobStatus) -> str:
-    """Return the end of a job's log."""
-    offset = max(0, job.log_bytes - _TAIL_BYTES)
-    return shell.read("reading a log", log_script(job.name, offset)).decode("utf-8", errors="replace").strip()
-
-
-def _states(shell: Shell, names: list[str]) -> dict[str, JobStatus]:
-    return parse_status(shell.run("asking after jobs", status_script(names)))
 
 
 def _decoded(data: bytes) -> tuple[str, bytes]:

@@ -116,7 +116,7 @@ def compare(manifest: Manifest, folder: dict[str, Found], side: dict[str, Found]
 
 
 def scan(folder: Path) -> Manifest:
-    """Read every file under `folder`, hidden ones excepted.
+    """Read every file under `folder`, hidden ones and what Python caches excepted.
 
     Raises:
         TransferFailed: it is no folder, or a file cannot be read, or a name cannot be sent.
@@ -126,7 +126,8 @@ def scan(folder: Path) -> Manifest:
     files: list[File] = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if any(part.startswith(".") for part in relative.parts) or not path.is_file():
+        skipped = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
+        if skipped or not path.is_file():
             continue
         if _UNSENDABLE.search(str(relative)):
             raise TransferFailed(

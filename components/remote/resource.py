@@ -30,6 +30,7 @@ class Reach:
         port: of its SSH server.
         private_key: the stack's key.
         host_key: the pinned key, `ssh-ed25519 AAAA...`.
+        suffix: what tells the names of resources on it from those on its like.
     """
 
     machine: pulumi.Resource
@@ -38,6 +39,11 @@ class Reach:
     port: pulumi.Input[int]
     private_key: pulumi.Input[str]
     host_key: pulumi.Input[str]
+    suffix: str = ""
+
+    def name(self, name: str) -> str:
+        """Return the name of a resource on this machine."""
+        return f"{name}{self.suffix}"
 
     def login(self) -> pulumi.Output[dict[str, object]]:
         """The fields of `components.remote.shell.Login`, as a secret."""
@@ -78,26 +84,38 @@ class Folder(Resource, module="remote", name="Folder"):
             "files": len(manifest.files),
             "bytes": manifest.size,
         }
-        super().__init__(FolderProvider(), name, props, reach.options(opts))
+        super().__init__(FolderProvider(), reach.name(name), props, reach.options(opts))
 
 
 class File(Resource, module="remote", name="File"):
     """A file on the machine, equal to one on this computer."""
 
     def __init__(
-        self, name: str, reach: Reach, source: Path, *, path: str, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        reach: Reach,
+        source: pulumi.Input[str],
+        *,
+        path: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare that `path` (relative to the workspace, different for other content) holds `source`."""
         props = {
             "machine": reach.machine_id,
             "login": reach.login(),
-            "source": str(source.expanduser()),
+            "source": source,
             "path": path,
         }
-        super().__init__(FileProvider(), name, props, reach.options(opts))
+        super().__init__(FileProvider(), reach.name(name), props, reach.options(opts))
 
 
-def step(reach: Reach, job: Job, *, before: pulumi.Input[str] | None = None) -> remote.Command:
+def step(
+    reach: Reach,
+    job: Job,
+    *,
+    before: pulumi.Input[str] | None = None,
+    opts: pulumi.ResourceOptions | None = None,
+) -> remote.Command:
     """Declare that `job` is started on the machine, after the script `before`, which may hold secrets.
 
     The command returns at once with one short line; the job goes on detached, with its own log. The script
@@ -112,12 +130,12 @@ def step(reach: Reach, job: Job, *, before: pulumi.Input[str] | None = None) -> 
         dial_error_limit=4,
     )
     return remote.Command(
-        job.name,
+        reach.name(job.name),
         connection=connection,
         create="bash -s",
         stdin=pulumi.Output.concat(before, start_script(job)) if before else start_script(job),
         triggers=[reach.machine_id, job.digest],
         logging=remote.Logging.NONE,
         add_previous_output_in_env=False,  # an sshd refuses the variable, and Pulumi warns of it
-        opts=reach.options(None),
+        opts=reach.options(opts),
     )

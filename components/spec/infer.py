@@ -1,15 +1,138 @@
-"""An inference job: `kind: infer`. So far a verified machine with ComfyUI's image."""
+"""An inference job: `kind: infer`."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self
 
-from components.spec.base import Spec
+from pydantic import Field, model_validator
+
+from components.spec.base import Duration, Gigabytes, Positive, Spec
+from components.spec.models import Models
 from components.spec.node import Node
+from components.spec.source import Git
+
+_OURS = (
+    *("--listen", "--port", "--enable-cors-header", "--tls-keyfile", "--tls-certfile", "--multi-user"),
+    *("--base-directory", "--output-directory", "--input-directory", "--auto-launch", "--quick-test-for-ci"),
+)
+
+
+class ComfyUI(Spec):
+    """How ComfyUI gets on the node, and how it is started."""
+
+    install: Literal["template", "own", "image"] = "template"
+    """From Vast.ai's ComfyUI image; a pinned version on any image with CUDA; or as node.image has it."""
+    folder: Annotated[str, Field(pattern=r"^/\S+$")] | None = None
+    """For `image`: the folder in node.image that has ComfyUI's main.py."""
+    environment: Annotated[str, Field(pattern=r"^/\S+$")] | None = None
+    """For `image`: the folder of the Python environment that runs it, with bin/python in it."""
+    custom_nodes: tuple[Git, ...] = ()
+    """Node packs, each at one commit. They run as root on the node, and see what is on it."""
+    arguments: tuple[Annotated[str, Field(pattern=r"^[!-~]+$")], ...] = ()
+    """More flags of ComfyUI, such as --highvram."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.install == "image") != bool(self.folder and self.environment):
+            raise ValueError("folder and environment belong to `install: image`, which needs both")
+        if refused := [each for each in self.arguments if each.partition("=")[0] in _OURS]:
+            raise ValueError(
+                f"{', '.join(refused)}: fragua sets where ComfyUI listens and writes; leave it out"
+            )
+        return self
+
+
+class WorkflowInput(Spec):
+    """One named input of a workflow: which input of which node it sets."""
+
+    node: Annotated[str, Field(min_length=1)]
+    """The node's id in the JSON."""
+    input: Annotated[str, Field(min_length=1)]
+    """The name of the node's input."""
+    default: Any = None
+    """Where a request leaves it out; without one it is required."""
+    minimum: float | None = None
+    maximum: float | None = None
+    multiple: float | None = None
+    """A number must be a multiple of it."""
+    choices: tuple[str, ...] = ()
+    """The only values it may have."""
+    description: str = ""
+
+
+class Workflow(Spec):
+    """A workflow of your own, exported from ComfyUI by Export (API)."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    description: str = ""
+    graph: Annotated[str, Field(pattern=r"^[^\n]+\.json$")]
+    """The JSON file, on this computer."""
+    inputs: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")], WorkflowInput] = Field(default={})
+    """What a request may set; `prompt`, `width`, `seed` and the like have the limits of the others."""
+    allow: tuple[str, ...] = ()
+    """Classes of custom nodes that it uses."""
+
+
+class GatewayLimits(Spec):
+    """What a request may ask for at most."""
+
+    multiple: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    """Width and height are multiples of it; ComfyUI itself cuts silently to multiples of 8."""
+    min_side: Annotated[int, Field(ge=64)] = 256
+    max_side: Annotated[int, Field(le=16384)] = 2048
+    max_pixels: Positive = 2_359_296
+    """Width times height; SDXL is at its best near one million."""
+    max_steps: Annotated[int, Field(ge=1, le=10000)] = 150
+    max_batch: Annotated[int, Field(ge=1, le=64)] = 4
+    """Images of one request."""
+
+
+class Gateway(Spec):
+    """The HTTP API in front of ComfyUI, and the only thing that the world reaches."""
+
+    expose: Literal["tls", "tunnel"] = "tls"
+    """A public port with a certificate made on the node, or only through `./fragua tunnel`."""
+    tokens: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")], ...], Field(min_length=1)
+    ] = ("default",)
+    """Names of who may ask; each gets a token of its own, and sees its own jobs only."""
+    rate: Positive = 60
+    """Requests a minute for each token."""
+    queue: Positive = 20
+    """Jobs that may wait; more are refused with 429."""
+    timeout: Duration = 600
+    """For one job, from its start."""
+    keep: Duration = 86400
+    """How long images are kept on the node."""
+    keep_size: Gigabytes = 5
+    """GB of images that are kept on the node; the oldest go first."""
+    body: Annotated[float, Field(gt=0, le=1000)] = 20
+    """MB of one request, such as an input image."""
+    limits: GatewayLimits = GatewayLimits()
+    enhance: bool = False
+    """Requests may ask OpenAI to write their prompt out; it needs the secret `openai:apiKey`."""
 
 
 class InferJob(Spec):
-    """A machine for ComfyUI."""
+    """Serve SDXL on rented machines: ComfyUI with the models, and a gateway in front of it."""
 
     kind: Literal["infer"]
     node: Node
+    replicas: Annotated[int, Field(ge=1, le=16)] = 1
+    """Machines, each with all of it; `./fragua front` balances over them."""
+    comfyui: ComfyUI = ComfyUI()
+    models: Models
+    workflows: tuple[Workflow, ...] = ()
+    """Beside text-to-image and the others that are built in."""
+    gateway: Gateway = Gateway()
+    ready: Duration = 2400
+    """For everything after the machine is there: downloads, installation, the first image."""
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Self:
+        names = [each.name for each in self.workflows]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"workflows: {', '.join(twice)} given twice; keep one")
+        if self.replicas > 1 and self.node.adopt is not None:
+            raise ValueError("node.adopt takes over one machine: leave it out, or set replicas to 1")
+        return self

@@ -94,7 +94,7 @@ class Node(Spec):
     env: dict[str, Annotated[str, Field(max_length=256)]] = Field(default={})
     """Environment of the container. Never put a secret here: the host can read it."""
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
-    """TCP ports of the container to open to the internet; each gets a public number that nobody can choose."""
+    """TCP ports of the container to open to the internet; each gets a public number by chance."""
     label: Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f{}]*$")] = ""
     """Words of yours in the instance's label; the stack's name by default."""
     adopt: Annotated[int, Field(gt=0)] | None = None

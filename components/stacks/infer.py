@@ -1,16 +1,151 @@
-"""The inference stack: so far a verified machine with ComfyUI's image."""
+"""The inference stack: machines with ComfyUI and its models, and a gateway in front of each."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.stacks.machine import rented
+import pulumi
+
+from components.comfyui import gateway
+from components.comfyui.resource import Service, Tokens
+from components.comfyui.trained import trained
+from components.remote.download import token_script
+from components.remote.resource import File, Folder, step
+from components.stacks.machine import described, rent
+from components.stacks.secret import hub_token, secret
+from components.stacks.serve import ready
+from components.vast.resource import SshKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from components.remote.resource import Reach
     from components.spec.infer import InferJob
+    from components.spec.models import ModelSource
+    from components.stacks.serve import Ready
+    from components.vast.resource import Instance
 
 
-def build(job: InferJob) -> dict[str, Any]:
-    """Declare the stack of `job` and return its outputs."""
-    _, outputs = rented(job.node)
+def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
+    """Declare the stack of `job` and return its outputs; `place` tells where a field of it stands.
+
+    Installation, models and the gateway's code do not wait for each other; the service waits for all.
+
+    Raises:
+        SpecError: the job cannot be right; nothing was declared.
+    """
+    token = hub_token()
+    found = ready(job, place, token=token is not None)
+    models = {key: _trained(key, source) for key, source in job.models.sources().items() if source.train}
+    key, tokens = SshKey("key"), Tokens("tokens", job.gateway.tokens)
+    stack = _Replicas(job, found, models, tokens, token)
+    replicas = [stack.declare(number, key) for number in range(1, job.replicas + 1)]
+    machine, service = replicas[0]
+    name, tls = pulumi.get_stack(), job.gateway.expose == "tls"
+    outputs = {
+        **described(machine),
+        "pricePerHour": pulumi.Output.all(*(each.price for each, _ in replicas)).apply(sum),
+        "workflows": list(found.plan.workflows),
+        "comfyui": f"http://127.0.0.1:{gateway.COMFYUI_PORT} through ./fragua tunnel {name}",
+        "gateway": service.url if tls else f"http://127.0.0.1:{gateway.PORT} through ./fragua tunnel {name}",
+        "token": tokens.tokens.apply(lambda all_: all_[job.gateway.tokens[0]]),
+        "tokens": tokens.tokens,
+        "replicas": [
+            {
+                "instance": each.instance_id,
+                "gpu": each.gpu,
+                "pricePerHour": each.price,
+                "url": served.url,
+                "certificate": served.certificate,
+            }
+            for each, served in replicas
+        ],
+    }
+    if tls:
+        outputs |= {
+            "fingerprint": service.fingerprint,
+            "curl": pulumi.Output.format(_CURL, name, service.pin, service.url),
+        }
     return outputs
+
+
+_CURL = (
+    'printf \'header = "Authorization: Bearer %s"\' "$(./fragua pulumi stack output token --show-secrets -s {0})" '
+    "| curl --config - --insecure --pinnedpubkey {1} --json '{{\"prompt\": \"a lighthouse at dusk\"}}' "
+    "--output image.png {2}/generate"
+)
+"""Only a gateway with that very key is talked to; the token is in no process's arguments."""
+
+
+class _Replicas:
+    """What all machines of a stack have in common."""
+
+    def __init__(
+        self,
+        job: InferJob,
+        found: Ready,
+        models: Mapping[str, pulumi.Output[dict[str, str]]],
+        tokens: Tokens,
+        token: pulumi.Output[str] | None,
+    ) -> None:
+        self._job, self._ready, self._models, self._tokens, self._token = job, found, models, tokens, token
+        openai = secret("openai:apiKey", "OPENAI_API_KEY") if job.gateway.enhance else None
+        self._secrets: dict[str, pulumi.Input[str]] = {"OPENAI_API_KEY": openai} if openai else {}
+        ports = (gateway.PORT,) if job.gateway.expose == "tls" else ()
+        self._node = job.node.model_copy(update={"ports": (*job.node.ports, *ports)})
+
+    def declare(self, number: int, key: SshKey) -> tuple[Instance, Service]:
+        """Declare the machine of that number, and the service on it."""
+        machine, reach = rent(self._node, key, number)
+        plan = self._ready.plan
+        code: list[pulumi.Resource] = [
+            Folder(source.name, reach, source, manifest, folder=f"{gateway.CODE}/{source.name}")
+            for source, manifest in self._ready.code.items()
+        ]
+        install = gateway.install(self._ready.version)
+        waits: list[pulumi.Resource] = [
+            step(reach, plan.install),
+            step(reach, install, opts=pulumi.ResourceOptions(depends_on=code)),
+        ]
+        links: dict[str, pulumi.Input[str]] = {}
+        for model in plan.models:
+            link = f"{model.kind}/{model.name}"
+            if model.job:
+                links[link] = model.path or ""
+                waits.append(step(reach, model.job, before=self._token and self._token.apply(token_script)))
+            elif model.path:
+                links[link] = model.path
+                source = str(self._ready.uploads[model.key])
+                waits.append(File(model.key, reach, source, path=model.path))
+            else:
+                there = self._models[model.key]
+                links[link] = there["path"]
+                waits.append(File(model.key, reach, there["source"], path=there["path"]))
+        service = Service(
+            f"n{number}",
+            reach,
+            self._job,
+            plan,
+            preparations=[*plan.preparations, install],
+            links=links,
+            code=self._ready.version,
+            tokens=self._tokens,
+            secrets=self._secrets,
+            address=machine.address,
+            port=machine.ports.apply(lambda ports: int(ports.get(str(gateway.PORT), 0))),
+            price=machine.price,
+            opts=pulumi.ResourceOptions(depends_on=waits),
+        )
+        return machine, service
+
+
+def _trained(key: str, source: ModelSource) -> pulumi.Output[dict[str, str]]:
+    """Return where a checkpoint of another stack lies here, and where it goes on a machine.
+
+    The run is the one that the stack is on; where the stack is destroyed already, its newest at home.
+    """
+    other = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source.train}")
+    home = Path(os.environ.get("FRAGUA_OUTPUT") or "output") / str(source.train)
+    return other.get_output("checkpoints").apply(lambda run: trained(key, source, home, run))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from components.spec.infer import InferJob
 from components.spec.load import placed
 from components.spec.train import TrainJob
 
@@ -25,6 +26,10 @@ def build(config: pulumi.Config) -> dict[str, Any]:
         from components.stacks import train  # noqa: PLC0415 - only the stack that is asked for is loaded
 
         return train.build(job, place)
-    from components.stacks import infer  # noqa: PLC0415 - likewise
+    if isinstance(job, InferJob):
+        from components.stacks import infer  # noqa: PLC0415 - likewise
 
-    return infer.build(job)
+        return infer.build(job, place)
+    from components.stacks import machine  # noqa: PLC0415 - likewise
+
+    return machine.build(job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,10 @@ from components.kohya.base_model import token_script
 from components.kohya.plan import DATASET
 from components.kohya.resource import TrainingRun
 from components.remote.resource import File, Folder, Reach, step
-from components.stacks.machine import rented
+from components.stacks.machine import described, rent
 from components.stacks.prepare import Prepared, prepare
+from components.stacks.secret import hub_token
+from components.vast.resource import SshKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,25 +32,25 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         SpecError: the job cannot be right; nothing was declared.
     """
-    token = _token()
+    token = hub_token()
     ready = prepare(job, place, token=token is not None)
     for warning in ready.warnings:
         pulumi.log.warn(warning)
     stack, launch = pulumi.get_stack(), ready.plan.launch
     home = ready.home(stack)
 
-    reach, outputs = rented(job.node)
+    machine, reach = rent(job.node, SshKey("key"))
     training = TrainingRun(
         "training",
         reach,
         ready.plan,
         home=home,
-        price=outputs["pricePerHour"],
+        price=machine.price,
         limit=job.training.first_step,
         opts=pulumi.ResourceOptions(depends_on=_preparations(job, ready, reach, token)),
     )
     return {
-        **outputs,
+        **described(machine),
         "training": _summary(ready.settings),
         "derived": list(ready.settings.notes),
         "run": training.run,
@@ -69,7 +70,8 @@ def _preparations(
     if steps.base_model.job:
         found.append(step(reach, steps.base_model.job, before=token and token.apply(token_script)))
     else:
-        found.append(File("base-model", reach, Path(job.base_model.local or ""), path=steps.base_model.path))
+        source = Path(job.base_model.local or "").expanduser()
+        found.append(File("base-model", reach, str(source), path=steps.base_model.path))
     if steps.dataset:
         secrets = ready.secrets
         before = pulumi.Output.secret(environment_script(secrets)) if secrets else None
@@ -78,16 +80,6 @@ def _preparations(
         source = Path(job.dataset.path or "").expanduser()
         found.append(Folder("dataset", reach, source, ready.manifest, folder=DATASET))
     return found
-
-
-def _token() -> pulumi.Output[str] | None:
-    """Return the token for Hugging Face as a secret, from the stack's config or the environment."""
-    if found := pulumi.Config("huggingface").get_secret("token"):
-        return found
-    if not (token := os.environ.get("HF_TOKEN")):
-        return None
-    token_script(token)  # refuses one that can be none, before anything is rented
-    return pulumi.Output.secret(token)
 
 
 def _summary(settings: Settings) -> str:

@@ -76,7 +76,7 @@ OVERRIDES: list[tuple[Any, str]] = [
     ({"node": {"bid": 4.0}}, "node: bid 4 $/h is above max_price 3 $/h"),
     ({"node": 3}, "node: must be a mapping of keys to values; found 3"),
     ({"node": None}, "node: must be a mapping of keys to values"),
-    ({"kind": "trian"}, "kind: must be one of train, infer; found 'trian'"),
+    ({"kind": "trian"}, "kind: must be one of train, infer, machine; found 'trian'"),
     (
         {"zoo": "red"},
         (

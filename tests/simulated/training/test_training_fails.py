@@ -9,7 +9,8 @@ from trainings import FAST, LIMIT, PER_EPOCH, SLOW, Home, Node, follow, watched
 from components.errors import TrainingFailed
 from components.kohya.ledger import next_part
 from components.kohya.run import begin, end
-from components.kohya.training import state, stop
+from components.kohya.training import stop
+from components.remote.jobs import state
 from components.remote.job import Job, start_script
 
 MakeHome = Callable[..., Home]

@@ -1,0 +1,166 @@
+"""ComfyUI and the gateway on a machine: started, and waited for until an image was made. Knows no Pulumi."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import ssl
+import time
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from components.comfyui.models import links_script
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
+
+from components.comfyui import gateway
+from components.comfyui.service import ENDED
+from components.errors import RemoteError, ServiceFailed
+from components.remote.job import WORKSPACE, Job, start_script, stop_script
+from components.remote.jobs import finish, state, states, tail
+from components.remote.shell import PATIENCE, Login, connect
+from components.say import say
+
+if TYPE_CHECKING:
+    from components.remote.shell import Shell
+
+SERVICES: Final = ("comfyui", "gateway")
+
+_POLL: Final = 1.0
+_OPEN_SECONDS: Final = 60
+"""For a public port to lead to the gateway that answers on the machine already."""
+
+_CRASHES: Final = 3
+"""A service that has ended so often while it is waited for will not serve."""
+
+_STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
+
+
+def begin(props: dict[str, Any]) -> dict[str, Any]:
+    """Make the machine of a resource serve, and return the resource's outputs.
+
+    What is as it should be already is left alone, so that a repeated `begin` changes and restarts only what
+    differs.
+
+    Raises:
+        JobFailed: a preparation failed.
+        ServiceFailed: a service ends again and again, or does not answer within the limit.
+    """
+    deadline = time.monotonic() + props["limit"]
+    tls = bool(props["expose"])
+    with connect(Login.of(props["login"]), PATIENCE) as shell:
+        jobs = [Job(name, script) for name, script in props["preparations"].items()]
+        finish(shell, jobs, props["limit"], say)
+        links = {link: path for link, path in props["links"].items() if path}
+        _run(shell, "linking the models", links_script(props["folder"], links))
+        settings = {**props["settings"], "GATEWAY_PRICE": f"{props['price']:.6f}", **props["secrets"]}
+        files = {
+            ".env": "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()),
+            "catalogue.json": props["catalogue"],
+            "tokens": "".join(f"{name}:{digest}\n" for name, digest in props["tokens"].items()),
+        }
+        _run(shell, "leaving the gateway's settings", gateway.files_script(files))
+        certificate = ""
+        if tls:
+            certificate = _run(shell, "making a certificate", gateway.certificate_script(props["address"]))
+        for name in SERVICES:
+            shell.run(f"starting {name}", start_script(Job(name, props["services"][name])))
+        _await(shell, deadline, tls=tls)
+    if tls:
+        _reach(props["address"], int(props["port"]), certificate)
+    return {**props, "certificate": certificate, "serving": True, **_shown(props, certificate)}
+
+
+def look(props: dict[str, Any]) -> bool:
+    """Return whether both services run; a machine that cannot be reached says nothing against them."""
+    with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
+        return all(each.state == "running" for each in states(shell, list(SERVICES)).values())
+    return True
+
+
+def end(props: dict[str, Any]) -> None:
+    """Stop the services of a resource where its machine can be reached; where not, nothing is left."""
+    with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
+        for name in reversed(SERVICES):
+            shell.run(f"stopping {name}", stop_script(name))
+
+
+def _shown(props: dict[str, Any], certificate: str) -> dict[str, Any]:
+    if not props["expose"]:
+        return {"url": "", "fingerprint": "", "pin": ""}
+    found = load_pem_x509_certificate(certificate.encode())
+    key = found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    digest = sha256(found.public_bytes(Encoding.DER)).hexdigest().upper()
+    return {
+        "url": f"https://{_host(props['address'])}:{int(props['port'])}",
+        "fingerprint": ":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
+        "pin": f"sha256//{base64.b64encode(sha256(key).digest()).decode()}",
+    }
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _run(shell: Shell, what: str, script: str) -> str:
+    return shell.run(what, f'cd "{WORKSPACE}" || exit\n{script}')
+
+
+def _await(shell: Shell, deadline: float, *, tls: bool) -> None:
+    """Wait until the gateway says that an image was made."""
+    told = ""
+    while True:
+        words, _, status = _run(shell, "asking the gateway", gateway.ready_script(tls=tls)).rpartition("\n")
+        if status.strip() == "200":
+            return
+        found = states(shell, list(SERVICES))
+        for name, each in found.items():
+            log = "" if each.state == "running" and ENDED not in each.tail else tail(shell, each)
+            if each.state != "running" or log.count(f"{name} {ENDED}") >= _CRASHES:
+                raise ServiceFailed(f"{name} does not stay up. {_STILL_BILLS}\n{log[-3000:]}")
+        reason = _reason(words)
+        if time.monotonic() > deadline:
+            log = tail(shell, state(shell, "comfyui"))
+            raise ServiceFailed(f"no image could be made in time: {reason}. {_STILL_BILLS}\n{log[-2000:]}")
+        news = f"comfyui: {found['comfyui'].tail or 'starting'}; gateway: {reason}"
+        if news != told:
+            say(news)
+            told = news
+        time.sleep(_POLL)
+
+
+def _reason(words: str) -> str:
+    """Return why the gateway says that it is not ready."""
+    try:
+        return str(json.loads(words)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return "starting"
+
+
+def _reach(address: str, port: int, certificate: str) -> None:
+    """See that the public port leads to this very gateway.
+
+    Raises:
+        ServiceFailed: it does not answer, or someone else does.
+    """
+    deadline = time.monotonic() + _OPEN_SECONDS
+    while True:
+        try:
+            shown = ssl.get_server_certificate((address, port), timeout=10)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise ServiceFailed(
+                    f"the gateway serves, but {address}:{port} does not let us in ({error}): the host's "
+                    "ports are blocked. `pulumi up --replace` rents another; or set gateway.expose to "
+                    f"tunnel. {_STILL_BILLS}"
+                ) from None
+            time.sleep(_POLL)
+            continue
+        if shown.split() != certificate.split():
+            raise ServiceFailed(
+                f"{address}:{port} shows another certificate than the one made on the machine: someone "
+                f"stands between. {_STILL_BILLS}"
+            )
+        return

@@ -1,0 +1,77 @@
+"""An inference job made ready: its models found, its workflows read and checked. Spends nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfy.custom import WorkflowError, read_graph
+from components.comfyui.gateway import PACKAGES
+from components.comfyui.plan import Plan, digest, plan
+from components.errors import SpecError
+from components.remote.manifest import Manifest, scan, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from components.spec.infer import InferJob
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A job that may be served.
+
+    Attributes:
+        plan: what is done on each machine.
+        uploads: the files on this computer that go to the machines, by the key of their model.
+        code: what the gateway is made of, by folder.
+    """
+
+    plan: Plan
+    uploads: dict[str, Path]
+    code: dict[Path, Manifest]
+
+    @property
+    def version(self) -> str:
+        """Identifies the gateway's code."""
+        return digest(*(manifest.digest for manifest in self.code.values()))
+
+
+def ready(job: InferJob, place: Callable[[str], str], *, token: bool) -> Ready:
+    """Check and plan `job`.
+
+    Args:
+        job: the job.
+        place: tells where a field of it stands, such as `configs/my.yaml:12: `.
+        token: whether there is a token for Hugging Face.
+
+    Raises:
+        SpecError: the job cannot be right; one line a problem.
+    """
+    graphs, problems = {}, []
+    for index, workflow in enumerate(job.workflows):
+        field = f"workflows.{index}.graph"
+        try:
+            graphs[workflow.name] = read_graph(Path(workflow.graph).expanduser().read_text(encoding="utf-8"))
+        except OSError as error:
+            problems.append(f"{place(field)}{field}: {workflow.graph}: {error.strerror}")
+        except (WorkflowError, UnicodeDecodeError) as error:
+            problems.append(f"{place(field)}{field}: {workflow.graph}: {error}")
+    uploads = {
+        key: Path(source.local).expanduser() for key, source in job.models.sources().items() if source.local
+    }
+    for key, path in uploads.items():
+        if not path.is_file():
+            field = f"models.{key}"
+            problems.append(f"{place(field)}{field}.local: {path}: no such file")
+    if problems:
+        raise SpecError("\n".join(problems))
+    hashes = {key: sha256(path) for key, path in uploads.items()}
+    try:
+        planned = plan(job, graphs, token=token, hashes=hashes)
+    except WorkflowError as error:
+        raise SpecError(f"{place('workflows')}workflows: {error}") from None
+    return Ready(planned, uploads, {_ROOT / name: scan(_ROOT / name) for name in PACKAGES})
