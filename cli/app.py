@@ -87,6 +87,23 @@ def train(
     raise typer.Exit(run(ROOT, jobs, name=stack, keep=keep, stop=stop))
 
 
+@app.command("generate")
+def make_image(
+    stack: Stack,
+    prompt: Annotated[str, typer.Argument(help="What the image shows.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the PNG goes.")] = Path("image.png"),
+    workflow: Annotated[str, typer.Option(help="As GET /workflows names it.")] = "text-to-image",
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="More, as name=value: width=1024, seed=42, loras.cat=0.8."),
+    ] = None,
+) -> None:
+    """Make an image through a stack's gateway, and save it."""
+    from cli.generate import parsed, run
+
+    run(ROOT, stack, {"workflow": workflow, "prompt": prompt, **parsed(parameters or [])}, output)
+
+
 @app.command("check")
 def check_job(
     job: Annotated[Path, typer.Argument(help="A job file.")],

@@ -1,6 +1,6 @@
-"""The demo: the main job from nothing to a checkpoint at home, on the simulator, and its bill.
+"""The demo: the main job from nothing to an image by one's own LoRA, on the simulator, and its bill.
 
-Everything it keeps lies under `.fragua/demo`, and the checkpoint under `output/`.
+Everything it keeps lies under `.fragua/demo`, checkpoint and image under `output/`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from rich.table import Table
 
 from cli import scenes, simulation
 from cli.console import Voice, bar
+from cli.generate import Endpoint, described, generate
+from cli.generate import teller as progress
 from cli.project import known, lay_out, listener, reason
 from cli.watch import watch
 from components.errors import FraguaError
@@ -39,6 +41,7 @@ _JOB: Final = {
     "samples.every_epochs": 4,
     "samples.prompts[0].prompt": "papercut landscape, a lake behind hills at dusk",
 }
+_PROMPT: Final = {"prompt": "papercut landscape, snowy hills behind a lake at night, three birds", "seed": 7}
 
 
 def run(root: Path, *, keep: bool) -> int:
@@ -71,10 +74,13 @@ def _demo(root: Path, home: Path, voice: Voice, *, keep: bool) -> str:
         scenes.make(dataset, _IMAGES)
         voice.line(f"dataset: {_IMAGES} drawn landscapes with captions in {dataset.relative_to(root)}")
 
-        stack = _stack(root, home, dataset, cloud)
+        os.environ.update(_variables(home, cloud))
+        lay_out(root, home / "project")
+        stack = _stack(home, "demo", "sdxl-lora", {**_JOB, "dataset.path": dataset})
+        serving = _stack(home, "demo-infer", "comfyui", {"models.loras.papercut.train": "demo"})
         if not keep:
-            ends.callback(_destroy_quietly, stack, cloud)
-        voice.title("pulumi up: rent, verify, provision, upload, start the training")
+            ends.callback(_destroy_quietly, [serving, stack], cloud)
+        voice.title("pulumi up -s demo: rent, verify, provision, upload, start the training")
         stack.up(on_event=listener(_teller(voice)))
         outputs = known(stack)
         voice.still()
@@ -84,20 +90,27 @@ def _demo(root: Path, home: Path, voice: Voice, *, keep: bool) -> str:
         voice.title("Watching the training")
         checkpoints = watch(stack, root, voice)
 
+        voice.title("pulumi up -s demo-infer: rent, install ComfyUI and the gateway, load the LoRA")
+        serving.up(on_event=listener(_teller(voice)))
+        image = _image(known(serving), checkpoints[-1], voice) if checkpoints else None
+
         if keep:
             voice.title("Kept up, as asked")
             folder = (home / "project").relative_to(root)
             voice.line(f"look around: cd {folder}; the simulator bills until the next ./fragua demo")
         else:
-            voice.title("pulumi destroy")
-            stack.destroy(on_event=listener(_teller(voice)))
+            for each in (serving, stack):
+                voice.title(f"pulumi destroy -s {each.name}")
+                each.destroy(on_event=listener(_teller(voice)))
             voice.line("the account's own list shows no instance of ours")
         voice.title("The bill, from the simulator's ledger")
         ledger = requests.get(f"{cloud['VAST_URL']}/_sim/ledger", timeout=30).json()
         _show(ledger, voice)
         voice.line(f"this took {time.monotonic() - begin:.0f} s here")
     total, billing = ledger["total"], ledger["billing_now"]
-    ended = f"checkpoints={len(checkpoints)} images=0 billed=${total:.2f} billing-now={billing}"
+    ended = (
+        f"checkpoints={len(checkpoints)} images={int(bool(image))} billed=${total:.2f} billing-now={billing}"
+    )
     if not checkpoints:
         return f"FAIL no checkpoint came home; {ended}"
     if billing and not keep:
@@ -105,24 +118,37 @@ def _demo(root: Path, home: Path, voice: Voice, *, keep: bool) -> str:
     return f"PASS {ended}"
 
 
-def _stack(root: Path, home: Path, dataset: Path, cloud: dict[str, str]) -> auto.Stack:
-    project, state = home / "project", home / "state"
-    lay_out(root, project)
+def _variables(home: Path, cloud: dict[str, str]) -> dict[str, str]:
+    state = home / "state"
     state.mkdir()
-    variables = {
+    return {
         **cloud,
         "PULUMI_BACKEND_URL": state.as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "demo",
         "FRAGUA_HOME": str(home),
     }
-    os.environ.update(variables)
-    stack = auto.create_stack(
-        "demo", work_dir=str(project), opts=auto.LocalWorkspaceOptions(env_vars=variables)
-    )
-    stack.set_config("job", auto.ConfigValue("configs/sdxl-lora.yaml"))
-    for name, value in {**_JOB, "dataset.path": dataset}.items():
-        stack.set_config(f"override.{name}", auto.ConfigValue(str(value)), path=True)
+
+
+def _stack(home: Path, name: str, job: str, override: dict[str, object]) -> auto.Stack:
+    stack = auto.create_stack(name, work_dir=str(home / "project"))
+    stack.set_config("job", auto.ConfigValue(f"configs/{job}.yaml"))
+    for path, value in override.items():
+        stack.set_config(f"override.{path}", auto.ConfigValue(str(value)), path=True)
     return stack
+
+
+def _image(outputs: dict[str, Any], checkpoint: Path, voice: Voice) -> Path:
+    """Make one image through the gateway and save it beside the checkpoint."""
+    voice.still()
+    for name in ("instance", "gpu", "pricePerHour", "gateway", "fingerprint"):
+        voice.line(f"{name}: {outputs[name]}")
+    voice.title("POST /jobs: an image by the LoRA that was just trained")
+    image, job = generate(Endpoint.of(outputs), _PROMPT, progress(voice))
+    voice.still()
+    file = checkpoint.with_name("image.png")
+    file.write_bytes(image)
+    voice.line(f"{os.path.relpath(file)}: {described(job)}")
+    return file
 
 
 def _teller(voice: Voice) -> Callable[[str], None]:
@@ -158,14 +184,15 @@ def _show(ledger: dict[str, Any], voice: Voice) -> None:
     voice.line(f"{ledger['billing_now']} instances billing")
 
 
-def _destroy_quietly(stack: auto.Stack, cloud: dict[str, str]) -> None:
+def _destroy_quietly(stacks: list[auto.Stack], cloud: dict[str, str]) -> None:
     """After a failure, destroy what is left; after a success there is nothing to do."""
     with suppress(requests.RequestException):
         ledger = requests.get(f"{cloud['VAST_URL']}/_sim/ledger", timeout=30).json()
         if not ledger["billing_now"]:
             return
-    with suppress(auto.CommandError):
-        stack.destroy()
+    for stack in stacks:
+        with suppress(auto.CommandError):
+            stack.destroy()
 
 
 def _clear(root: Path, home: Path, voice: Voice) -> None:

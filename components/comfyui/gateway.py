@@ -100,6 +100,17 @@ PYTHONPATH=code exec venv/bin/python -m gateway""",
 
 
 def ready_script(*, tls: bool) -> str:
-    """Return a script that prints what the gateway says of being ready: its status, and a JSON object."""
-    scheme = "https" if tls else "http"
-    return f"""curl -sk --max-time 20 -w '\\n%{{http_code}}' {scheme}://127.0.0.1:{PORT}/ready || echo"""
+    """Return a script that prints what the gateway says of being ready: JSON, and below it the status."""
+    return f"{_PYTHON} - <<'END'\n{_ASK}ask('http{'s' if tls else ''}://127.0.0.1:{PORT}/ready')\nEND"
+
+
+_ASK: Final = """import ssl, urllib.error, urllib.request
+def ask(url):
+    try:
+        reply = urllib.request.urlopen(url, timeout=20, context=ssl._create_unverified_context())
+    except urllib.error.HTTPError as error:
+        reply = error
+    except OSError as error:
+        return print(f"{error}\\n0")
+    print(f"{reply.read().decode()}\\n{reply.status}")
+"""

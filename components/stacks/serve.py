@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfy.custom import WorkflowError, read_graph
+from pydantic import ValidationError
+
+from comfy.custom import read_graph
 from components.comfyui.gateway import PACKAGES
 from components.comfyui.plan import Plan, digest, plan
 from components.errors import SpecError
@@ -58,7 +60,7 @@ def ready(job: InferJob, place: Callable[[str], str], *, token: bool) -> Ready:
             graphs[workflow.name] = read_graph(Path(workflow.graph).expanduser().read_text(encoding="utf-8"))
         except OSError as error:
             problems.append(f"{place(field)}{field}: {workflow.graph}: {error.strerror}")
-        except (WorkflowError, UnicodeDecodeError) as error:
+        except ValueError as error:
             problems.append(f"{place(field)}{field}: {workflow.graph}: {error}")
     uploads = {
         key: Path(source.local).expanduser() for key, source in job.models.sources().items() if source.local
@@ -72,6 +74,14 @@ def ready(job: InferJob, place: Callable[[str], str], *, token: bool) -> Ready:
     hashes = {key: sha256(path) for key, path in uploads.items()}
     try:
         planned = plan(job, graphs, token=token, hashes=hashes)
-    except WorkflowError as error:
-        raise SpecError(f"{place('workflows')}workflows: {error}") from None
+    except ValueError as error:
+        raise SpecError(
+            "\n".join(f"{place('workflows')}workflows: {line}" for line in _lines(error))
+        ) from None
     return Ready(planned, uploads, {_ROOT / name: scan(_ROOT / name) for name in PACKAGES})
+
+
+def _lines(error: ValueError) -> list[str]:
+    if isinstance(error, ValidationError):
+        return [str(each["msg"]).removeprefix("Value error, ") for each in error.errors()]
+    return str(error).splitlines()

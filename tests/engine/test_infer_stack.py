@@ -1,0 +1,137 @@
+"""The inference stack as a whole: images through the gateway, no change without cause, and secrets."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from engine_runs import Cloud, MakeStack, Stack
+
+from components.remote.shell import connect
+from toolchain.bootstrap import ROOT
+
+SMALL = {"width": 512, "height": 512, "steps": 4}
+"""Of an image that is made at once."""
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: MakeStack) -> Iterator[Stack]:
+    """A stack that serves, and beside its project what its `up` has shown."""
+    stack = make_stack(f"infer{os.getpid()}", job="configs/comfyui.yaml")
+    stack.environment["HF_TOKEN"] = "hf_canary-token"
+    (stack.folder / "shown").write_text(stack.up("-v=3", "--logtostderr"))
+    yield stack
+    shutil.rmtree(ROOT / ".fragua/ssh" / stack.name, ignore_errors=True)
+
+
+def secret(stack: Stack, name: str) -> Any:
+    return json.loads(stack.pulumi("stack", "output", "--json", "--show-secrets"))[name]
+
+
+def client(stack: Stack) -> httpx.Client:
+    """A client that believes the machine's certificate alone."""
+    outputs = stack.outputs()
+    trust = ssl.create_default_context(cadata=outputs["replicas"][0]["certificate"])
+    headers = {"Authorization": f"Bearer {secret(stack, 'token')}"}
+    return httpx.Client(base_url=outputs["gateway"], verify=trust, headers=headers, timeout=60)
+
+
+def test_the_gateway_makes_an_image_under_its_own_certificate(stack: Stack, cloud: Cloud) -> None:
+    assert cloud.billing(f"{stack.name}/") == [stack.outputs()["instance"]]
+    with client(stack) as asking:
+        reply = asking.post("/generate", json={"prompt": "a lighthouse", "seed": 5, **SMALL})
+
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["X-Seed"] == "5"
+    assert float(reply.headers["X-Cost"]) > 0
+    assert reply.content.startswith(b"\x89PNG")
+
+
+def test_the_curl_line_of_the_outputs_works_as_it_stands(stack: Stack, tmp_path: Path) -> None:
+    line = stack.outputs()["curl"].replace("./fragua pulumi", "pulumi")
+    environment = {**stack.environment, "PWD": str(stack.folder)}
+    subprocess.run(["bash", "-c", line], cwd=stack.folder, env=environment, check=True, timeout=100)
+
+    assert (stack.folder / "image.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nobody_is_served_without_a_token(stack: Stack) -> None:
+    with client(stack) as asking:
+        reply = asking.get("/workflows", headers={"Authorization": "Bearer wrong"})
+
+    assert reply.status_code == 401
+
+
+def test_only_ssh_and_the_gateway_are_reached_from_outside(stack: Stack, cloud: Cloud) -> None:
+    [instance] = [
+        each
+        for each in cloud.api("GET", "/api/v1/instances/")["instances"]
+        if each["id"] == stack.outputs()["instance"]
+    ]
+    assert set(instance["ports"]) == {"22/tcp", "8000/tcp"}
+    with connect(stack.login()) as shell:
+        listening = shell.run("looking", "cat /proc/net/tcp").split("\n")
+    open_ports = {int(row.split()[1][9:], 16) for row in listening[1:] if row and row.split()[3] == "0A"}
+    loopback = {
+        int(row.split()[1][9:], 16)
+        for row in listening[1:]
+        if row and row.split()[3] == "0A" and row.split()[1].startswith("0100007F")
+    }
+    assert 18188 in loopback
+    assert open_ports - loopback == {8000}
+
+
+def test_a_second_up_changes_nothing(stack: Stack, cloud: Cloud) -> None:
+    cloud.ask("POST", "price", multiply=0.5)
+    stack.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    cloud.ask("POST", "price", multiply=2)
+
+
+def test_a_service_that_does_not_run_is_started_by_up_with_refresh(stack: Stack) -> None:
+    with connect(stack.login()) as shell:
+        shell.run("killing", 'kill -KILL -- -"$(cat /workspace/.fragua/jobs/comfyui/group)"')
+    stack.up("--refresh")
+
+    with client(stack) as asking:
+        assert asking.post("/generate", json={"prompt": "again", **SMALL}).status_code == 200
+
+
+def test_a_changed_limit_restarts_the_gateway_and_rents_nothing(stack: Stack, cloud: Cloud) -> None:
+    before = stack.outputs()
+    stack.configure(override__gateway__limits__max_steps=3)
+    stack.up()
+
+    assert stack.outputs()["instance"] == before["instance"]
+    with client(stack) as asking:
+        reply = asking.post("/generate", json={"prompt": "a lighthouse", **SMALL})
+    assert reply.status_code == 422
+    assert reply.json()["error"]["field"] == "steps"
+    stack.configure(override__gateway__limits__max_steps=None)
+    stack.up()
+
+
+def test_secrets_are_nowhere_in_plain_text(stack: Stack) -> None:
+    token = secret(stack, "token")
+    state = "".join(path.read_text() for path in (stack.folder.parent / "state").rglob("*.json"))
+    with connect(stack.login()) as shell:
+        words = ["hf_canary-token", token]
+        found = shell.run("looking", f"grep -rlF -e '{token}' /workspace /root /etc 2>/dev/null || true")
+        arguments = shell.run("looking", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+
+    assert found == ""
+    for word in words:
+        assert word not in state
+        assert word not in (stack.folder / "shown").read_text()
+        assert word not in arguments
+
+
+def test_destroy_leaves_nothing_that_bills(stack: Stack, cloud: Cloud) -> None:
+    stack.destroy()
+
+    assert cloud.billing(f"{stack.name}/") == []
