@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _EXPORT: Final = "open it in ComfyUI and choose Export (API) in the workflow menu"
-_KINDS: Final = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+_KINDS: Final = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool, "COMBO": str}
 _SETTINGS = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -110,9 +110,7 @@ class Custom(BaseModel):
         ]
         if "SaveImage" not in classes.values():
             refused.append("no SaveImage is in the graph, so no image would come back: end it with one")
-        return refused or [
-            f"node {each.node}, {each.class_type}: {each.message}" for each in validate(self.graph, table)
-        ]
+        return refused or [str(problem) for problem in validate(self.graph, table)]
 
     def _input_problems(self) -> Iterator[str]:
         for name, given in self.inputs.items():
@@ -207,24 +205,26 @@ def _field(name: str, given: Input, graph: Graph, limits: Limits) -> tuple[Any, 
     specs = [_spec(place, graph) for place in given.places]
     kinds = {kind for kind, _ in specs} - {None}
     if len(kinds) > 1:
-        raise ValueError(
-            f"its places take different things, {' and '.join(sorted(kinds))}: make two inputs of it"
-        )
-    accepted = (
-        FileName if image else _accepted(name, given, specs, kinds.pop() if kinds else None, written, limits)
-    )
-    for value in [*(given.choices or ()), *([] if default is None else [default])]:
-        try:
-            TypeAdapter(accepted).validate_python(value, strict=True)
-        except ValidationError as error:
-            raise ValueError(
-                f"{value!r} can't be there: {error.errors()[0]['msg']}; give another default"
-            ) from None
+        raise ValueError(f"its places take {' and '.join(sorted(kinds))}: make an input of each")
+    kind = kinds.pop() if kinds else None
+    if image and kind not in {None, "COMBO", "STRING"}:
+        raise ValueError("a parameter of this name is an uploaded image's file name: choose another name")
+    accepted = FileName if image else _accepted(name, given, specs, kind, written, limits)
     if given.choices:
-        accepted = one_of(given.choices)
+        accepted = one_of(_checked(choice, accepted) for choice in given.choices)
+    if default is not None:
+        default = _checked(default, accepted)
     if name == "seed":
         return accepted | None, Field(default, description=given.description)
     return accepted, Field(... if default is None else default, description=given.description)
+
+
+def _checked(value: Any, accepted: Any) -> Any:
+    try:
+        return TypeAdapter(accepted).validate_python(value, strict=True)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise ValueError(f"{value!r} can't be there: {message}; give another default or choice") from None
 
 
 def _spec(place: Place, graph: Graph) -> list[Any]:
@@ -237,15 +237,17 @@ def _accepted(
     name: str, given: Input, specs: list[list[Any]], kind: str | None, written: object, limits: Limits
 ) -> Any:
     """Return the type of all values that a parameter's places take."""
-    if kind == "COMBO":
-        if options := specs[0][1].get("options"):
-            return one_of(options)
-        if not given.choices:
-            raise ValueError("it chooses among files: list under choices those that a request may choose")
-        return str
     python = type(written) if kind is None else _KINDS.get(kind)
     if python not in _KINDS.values():
         raise ValueError("only a link can go there: choose an input that holds a value")
+    if name in bounds(limits) and python not in {int, float}:
+        raise ValueError("a parameter of this name is a number in every workflow: choose another name")
+    if kind == "COMBO":
+        if lists := [settings["options"] for _, settings in specs if "options" in settings]:
+            return one_of(option for option in lists[0] if all(option in each for each in lists))
+        if not given.choices:
+            raise ValueError("it chooses among files: list under choices those that a request may choose")
+        return str
     narrowing = {"ge": given.minimum, "le": given.maximum, "multiple_of": given.multiple}
     if python in {int, float}:
         sources = [

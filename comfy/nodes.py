@@ -100,7 +100,8 @@ def _sources(graph: Mapping[str, Any], outputs: list[str]) -> dict[str, list[str
     while waiting:
         if (node := waiting.pop()) not in sources:
             links = [value for value in graph[node].get("inputs", {}).values() if isinstance(value, list)]
-            sources[node] = [link[0] for link in links if len(link) == 2 and str(link[0]) in graph]
+            ids = [link[0] for link in links if len(link) == 2 and isinstance(link[0], str)]
+            sources[node] = [source for source in ids if source in graph]
             waiting += sources[node]
     return sources
 
@@ -119,7 +120,7 @@ def _link_problem(
     if len(link) != 2:
         return "bad_linked_input", f"must be [node ID, number of an output], not {link}"
     node, slot = link
-    if node not in classes:
+    if not isinstance(node, str) or node not in classes:
         return "bad_linked_input", f"links to node {node}, which is not there{near(str(node), classes)}"
     if (source := table[classes[node]]) is None:
         return None
@@ -142,7 +143,7 @@ def _value_problem(value: Any, spec: list[Any], sockets: set[str]) -> tuple[str,
     """Say what is wrong with a value that is given in the graph itself."""
     kind, settings = spec
     if kind in sockets:
-        return "bad_linked_input", f"needs a link to a {kind}, not {value!r}"
+        return "bad_linked_input", f"needs a link that gives {kind}, not {value!r}"
     if number := _NUMBERS.get(kind):
         try:
             value = number(value)
