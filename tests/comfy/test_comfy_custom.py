@@ -279,6 +279,14 @@ def test_a_graph_that_could_not_run_is_refused_with_its_node():
     assert "'9' is no node with a class_type and inputs" in message({}, {**unsaved, "9": {"inputs": {}}})
 
 
+def test_a_workflow_travels_as_json_and_comes_back_the_same():
+    inputs = {**INPUTS, "half": {"node": 3, "input": "denoise", "choices": [0.5, 1], "default": 1}}
+    custom = Custom(name="mine", graph=GRAPH, inputs=inputs, allow=["FaceFixer"])
+    back = Custom.model_validate_json(custom.model_dump_json())
+    assert back == custom
+    assert back.inputs["half"].choices == (0.5, 1)
+
+
 def test_a_file_in_api_format_is_read():
     assert read_graph(json.dumps(GRAPH)) == GRAPH
 
