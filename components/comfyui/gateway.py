@@ -47,17 +47,19 @@ echo "gateway: {code_digest} is there"
     return Job("gateway-install", script)
 
 
-def settings(spec: Gateway, name: str) -> dict[str, str]:
+def settings(spec: Gateway, name: str, comfyui: str) -> dict[str, str]:
     """Return the gateway's settings, by the names of its environment, but for price and secrets.
 
     Args:
         spec: the job's.
         name: of the replica; its jobs' ids begin with it, so that a balancer finds their way back.
+        comfyui: its folder, relative to the workspace or absolute.
     """
     tls = spec.expose == "tls"
     return {
         "COMFYUI_URL": f"http://127.0.0.1:{COMFYUI_PORT}",
         "COMFYUI_PID_FILE": "../comfyui.pid",
+        "COMFYUI_FOLDER": comfyui if comfyui.startswith("/") else f"../../{comfyui}",
         "API_HOST": "0.0.0.0" if tls else "127.0.0.1",  # noqa: S104 - it asks for a token
         "API_PORT": str(PORT),
         "GATEWAY_NAME": name,

@@ -79,7 +79,7 @@ class Service(Resource, module="comfyui", name="Service"):
             price: $/h of the machine.
             opts: of the resource.
         """
-        settings = gateway.settings(job.gateway, name)
+        settings = gateway.settings(job.gateway, name, plan.folder)
         version = digest(code, plan.catalogue, *settings.values(), *job.gateway.tokens)
         props = {
             "machine": reach.machine_id,

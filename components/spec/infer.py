@@ -53,7 +53,7 @@ class WorkflowInput(Spec):
     """Where a request leaves it out; without one it is required."""
     minimum: float | None = None
     maximum: float | None = None
-    multiple: float | None = None
+    multiple: Positive | None = None
     """A number must be a multiple of it."""
     choices: tuple[str, ...] = ()
     """The only values it may have."""
@@ -63,11 +63,11 @@ class WorkflowInput(Spec):
 class Workflow(Spec):
     """A workflow of your own, exported from ComfyUI by Export (API)."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
     description: str = ""
     graph: Annotated[str, Field(pattern=r"^[^\n]+\.json$")]
     """The JSON file, on this computer."""
-    inputs: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")], WorkflowInput] = Field(default={})
+    inputs: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], WorkflowInput] = Field(default={})
     """What a request may set; `prompt`, `width`, `seed` and the like have the limits of the others."""
     allow: tuple[str, ...] = ()
     """Classes of custom nodes that it uses."""

@@ -21,7 +21,6 @@ from components.vast.resource import SshKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from components.remote.resource import Reach
     from components.spec.infer import InferJob
     from components.spec.models import ModelSource
     from components.stacks.serve import Ready
@@ -72,7 +71,8 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
 
 
 _CURL = (
-    'printf \'header = "Authorization: Bearer %s"\' "$(./fragua pulumi stack output token --show-secrets -s {0})" '
+    "printf 'header = \"Authorization: Bearer %s\"' "
+    '"$(./fragua pulumi stack output token --show-secrets -s {0})" '
     '| curl --config - --insecure --pinnedpubkey {1} --json \'{{"prompt": "a lighthouse at dusk"}}\' '
     "--output image.png {2}/generate"
 )
