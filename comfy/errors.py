@@ -85,7 +85,10 @@ class Interrupted(ComfyError):
 
 
 class Gone(ComfyError):
-    """ComfyUI does not know the prompt: it was removed from the queue, or lost in a restart. It will not run."""
+    """ComfyUI does not know the prompt: it was removed from the queue, or lost in a restart. It will not run.
+
+    Or the prompt has run, and the file of a picture is no longer there.
+    """
 
 
 class TooSlow(ComfyError):
