@@ -1,0 +1,133 @@
+"""Images on disk: kept as PNG without metadata, given out in the format asked for, removed in time."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import struct
+import time
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+from PIL import Image as Picture
+from PIL import ImageOps
+
+from gateway.errors import Expired, InvalidParameter, UnsupportedMediaType
+from gateway.store import Image, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMATS: Final = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+"""What images are given out as, and taken as."""
+
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_PIXEL_CHUNKS: Final = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_QUALITY: Final = 92
+_MAX_PIXELS: Final = 50_000_000
+
+
+class Images:
+    """The images of one gateway.
+
+    Args:
+        folder: for the files; those that the store does not know are removed from it.
+        store: knows whose they are.
+        seconds: how long an image is kept.
+        size: bytes of images that are kept; the oldest go first.
+    """
+
+    def __init__(self, folder: Path, store: Store, seconds: float, size: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._store, self._seconds, self._size = folder, store, seconds, size
+        known = store.image_ids()
+        for path in folder.iterdir():
+            if path.stem not in known:
+                path.unlink()
+
+    async def keep(self, owner: str, job: str, data: bytes, seed: int | None) -> Image:
+        """Write an image of a job, a PNG, and return what the store is to know of it."""
+        return await asyncio.to_thread(self._write, owner, job, stripped(data), seed)
+
+    async def upload(self, owner: str, data: bytes) -> Image:
+        """Keep an image that a client sent.
+
+        Raises:
+            UnsupportedMediaType: it is no PNG, JPEG or WebP, or not whole.
+            InvalidParameter: it has too many pixels.
+        """
+        image = await asyncio.to_thread(lambda: self._write(owner, None, _png(data), None))
+        self._store.add_image(image)
+        return image
+
+    async def read(self, image: Image, mime: str) -> bytes:
+        """Return the image in a format of `FORMATS`.
+
+        Raises:
+            Expired: it was removed.
+        """
+        try:
+            data = await asyncio.to_thread(self._path(image).read_bytes)
+        except FileNotFoundError:
+            raise Expired("the image was removed: images are kept for a limited time and size") from None
+        return data if mime == "image/png" else await asyncio.to_thread(_converted, data, FORMATS[mime])
+
+    def retire(self) -> None:
+        """Remove the images that are too old or too many."""
+        for image in self._store.outdated(self._seconds, self._size):
+            self._path(image).unlink(missing_ok=True)
+            self._store.expire(image)
+
+    def _write(self, owner: str, job: str | None, data: bytes, seed: int | None) -> Image:
+        width, height = struct.unpack(">II", data[16:24])
+        image = Image(secrets.token_hex(16), owner, job, width, height, len(data), seed, time.time())
+        path = self._path(image)
+        path.with_suffix(".part").write_bytes(data)
+        path.with_suffix(".part").replace(path)
+        return image
+
+    def _path(self, image: Image) -> Path:
+        return self._folder / f"{image.id}.png"
+
+
+def is_png(data: bytes) -> bool:
+    """Return whether it looks like a PNG."""
+    return data.startswith(_SIGNATURE)
+
+
+def stripped(data: bytes) -> bytes:
+    """Return a PNG without any chunk that is not needed to draw it, such as ComfyUI's workflow."""
+    parts, at = [_SIGNATURE], len(_SIGNATURE)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4])
+        if data[at + 4 : at + 8] in _PIXEL_CHUNKS:
+            parts.append(data[at:end])
+        at = end
+    return b"".join(parts)
+
+
+def _png(data: bytes) -> bytes:
+    """Return any image as a plain PNG, turned as its metadata says."""
+    try:
+        with Picture.open(BytesIO(data), formats=list(FORMATS.values())) as opened:
+            if opened.width * opened.height > _MAX_PIXELS:
+                size = f"{opened.width}x{opened.height}"
+                raise InvalidParameter(
+                    f"the image has {size} pixels: {_MAX_PIXELS:,} are the most", field="image"
+                )
+            picture = ImageOps.exif_transpose(opened)
+            picture = picture.convert(
+                "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
+            )
+    except (OSError, SyntaxError, ValueError, Picture.DecompressionBombError) as error:
+        raise UnsupportedMediaType("the body must be a whole PNG, JPEG or WebP image") from error
+    out = BytesIO()
+    picture.save(out, "PNG", compress_level=1)
+    return stripped(out.getvalue())
+
+
+def _converted(data: bytes, form: str) -> bytes:
+    out = BytesIO()
+    with Picture.open(BytesIO(data)) as picture:
+        picture.convert("RGB").save(out, form, quality=_QUALITY)
+    return out.getvalue()
