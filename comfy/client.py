@@ -135,6 +135,8 @@ class ComfyClient:
         except TooSlow:
             await self.cancel(prompt_id)
             raise
+        if not pictures:
+            raise ComfyError("the default workflow saved no image: end it with a SaveImage")
         return pictures[0].data
 
     async def run(
@@ -193,7 +195,7 @@ class ComfyClient:
         return running + pending
 
     async def position(self, prompt_id: str) -> int | None:
-        """Return how many prompts come before one, 0 for the one that runs; None if it is not in the queue."""
+        """Return how many prompts come before one, 0 for the one that runs; None if the queue has it not."""
         queue = await self.queue()
         return queue.index(prompt_id) if prompt_id in queue else None
 
@@ -297,10 +299,7 @@ class ComfyClient:
                     raise
                 await asyncio.sleep(_POLL_SECONDS)
             else:
-                raise Gone(
-                    f"ComfyUI does not know prompt {prompt_id}, which was removed from its queue or lost in a "
-                    "restart: run it again"
-                )
+                raise Gone(f"ComfyUI does not know prompt {prompt_id} (any more): run it again")
 
     async def _fetch(self, image: SavedImage) -> Picture:
         where = {"filename": image.filename, "subfolder": image.subfolder, "type": image.type}

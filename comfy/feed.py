@@ -70,7 +70,7 @@ class Feed:
             del self._listeners[prompt_id]
 
     async def hear(self, prompt_id: str, seconds: float) -> Event | None:
-        """Return the next event of a prompt; None after so many seconds, and at once when the feed is lost."""
+        """Return the next event of a prompt; None after so many seconds, and when the feed is lost."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._listeners[prompt_id].get()
