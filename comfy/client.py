@@ -275,7 +275,7 @@ class ComfyClient:
                 if event == place:
                     continue
                 place = event
-            if on_event:
+            if on_event is not None:
                 on_event(event)
         entry = await self._transport.entry(prompt_id)
         if entry is None:
