@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 from comfy.custom import Custom
 from comfy.workflows import Limits, catalogue
 from comfy.workflows import Models as Files
-from components.comfyui.models import placed
-
 from components.comfyui import gateway
 from components.comfyui.install import comfy
+from components.comfyui.models import placed
 from components.comfyui.service import service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.comfyui.models import Placed
-
     from components.remote.job import Job
     from components.spec.infer import InferJob
 
@@ -72,7 +70,7 @@ def plan(
     Raises:
         SpecError, ValueError: a workflow cannot be right.
     """
-    models = placed(job.models, token=token, hashes=hashes)
+    models = tuple(placed(job.models, hashes, token=token))
     offered = {
         "models": files(job, models).model_dump(mode="json"),
         "limits": Limits(**job.gateway.limits.model_dump()).model_dump(mode="json"),
@@ -87,7 +85,7 @@ def plan(
     command = shlex.join([*_FLAGS, *job.comfyui.arguments])
     return Plan(
         install=tool.install,
-        models=tuple(models),
+        models=models,
         comfyui=service(
             "comfyui",
             gateway.COMFYUI_PORT,
@@ -100,16 +98,15 @@ def plan(
     )
 
 
-def files(job: InferJob, models: list[Placed]) -> Files:
+def files(job: InferJob, models: tuple[Placed, ...]) -> Files:
     """Return the models by the file names under which ComfyUI finds them."""
     names = {model.key: model.name for model in models}
-    loras = {name: f"lora-{name}" for name in job.models.loras}
     return Files(
         checkpoint=names["checkpoint"],
         refiner=names.get("refiner"),
         vae=names.get("vae"),
         upscaler=names.get("upscaler"),
-        loras={name: names[key] for name, key in loras.items()},
+        loras={name: names[f"loras.{name}"] for name in job.models.loras},
         lora_strengths={name: lora.strength for name, lora in job.models.loras.items()},
     )
 

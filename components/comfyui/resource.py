@@ -56,7 +56,7 @@ class Service(Resource, module="comfyui", name="Service"):
         links: Mapping[str, pulumi.Input[str]],
         code: str,
         tokens: Tokens,
-        secrets: pulumi.Input[Mapping[str, str]],
+        secrets: Mapping[str, pulumi.Input[str]],
         address: pulumi.Input[str],
         port: pulumi.Input[int],
         price: pulumi.Input[float],

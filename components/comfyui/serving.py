@@ -11,11 +11,11 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from components.comfyui.models import links_script
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 
 from components.comfyui import gateway
+from components.comfyui.models import links_script
 from components.comfyui.service import ENDED
 from components.errors import RemoteError, ServiceFailed
 from components.remote.job import WORKSPACE, Job, start_script, stop_script

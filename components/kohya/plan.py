@@ -13,10 +13,10 @@ import tomli_w
 
 from components.dataset.fetch import fetch
 from components.kohya.arguments import dataset_config, options, prompts, script
-from components.kohya.base_model import BaseModel, base_model, uploaded_model
 from components.kohya.fit import smaller
 from components.kohya.install import trainer
 from components.kohya.launch import Launch, Variant
+from components.remote.model import Model, model, uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Plan:
     """
 
     install: Job
-    base_model: BaseModel
+    base_model: Model
     dataset: Job | None
     launch: Launch
 
@@ -71,8 +71,12 @@ def plan(
     """
     tools = trainer(job.install, job.packages)
     local = job.base_model.local
-    model = uploaded_model(local, model_sha256) if local else base_model(job.base_model, token=token)
-    variants = tuple(_variants(job, settings, model, tools))
+    base = (
+        uploaded(local, model_sha256)
+        if local
+        else model(job.base_model, "base-model", "base_model", token=token)
+    )
+    variants = tuple(_variants(job, settings, base, tools))
     main = variants[0]
     result = {name: value for name, value in main.options.items() if name not in _NO_RESULT}
     identity = f"{result} {main.dataset} {prompts(job)} {settings.shape.processes} {dataset_digest}"
@@ -88,12 +92,12 @@ def plan(
         settings=_filled(job, settings),
         derived=settings.notes,
         dataset=dataset_digest,
-        base_model=job.base_model.sha256 or model_sha256 or model.path,
-        caches=_digest(f"{model.path} {job.extra.get('vae')} {dataset_digest}"),
+        base_model=job.base_model.sha256 or model_sha256 or base.path,
+        caches=_digest(f"{base.path} {job.extra.get('vae')} {dataset_digest}"),
     )
     return Plan(
         install=tools.install,
-        base_model=model,
+        base_model=base,
         dataset=fetch(job.dataset, DATASET),
         launch=launch,
     )
@@ -120,12 +124,12 @@ def _filled(job: TrainJob, settings: Settings) -> dict[str, Any]:
     return filled
 
 
-def _variants(job: TrainJob, settings: Settings, model: BaseModel, tools: Trainer) -> Iterator[Variant]:
+def _variants(job: TrainJob, settings: Settings, base: Model, tools: Trainer) -> Iterator[Variant]:
     """The settings, and where the job allows it the smaller ones in turn."""
     why = ""
     while True:
         made = {
-            "pretrained_model_name_or_path": model.path,
+            "pretrained_model_name_or_path": base.path,
             **options(job, settings),
             "tokenizer_cache_dir": tools.tokenizers,
         }

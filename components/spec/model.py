@@ -1,20 +1,22 @@
-"""The `base_model:` part of a training job."""
+"""Where a model comes from, as a job file says it."""
 
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from components.spec.base import Sha256, Spec
 
 
-class BaseModelSource(Spec):
-    """Where the node gets the SDXL checkpoint that training starts from: exactly one of the four ways.
+class ModelSource(Spec):
+    """Where the node gets a model: exactly one of the ways.
 
     A token for Hugging Face comes from the stack's secret `huggingface:token` or from HF_TOKEN.
     """
+
+    WAYS: ClassVar[tuple[str, ...]] = ("huggingface", "url", "local", "path")
 
     huggingface: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """Hugging Face repository, with `file` naming the one file in it."""
@@ -31,12 +33,17 @@ class BaseModelSource(Spec):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [name for name in ("huggingface", "url", "local", "path") if getattr(self, name)]
+        given = [name for name in self.WAYS if getattr(self, name)]
         if len(given) != 1:
+            *first, last = self.WAYS
             found = " and ".join(given) or "none"
-            raise ValueError(f"give exactly one of huggingface, url, local and path; found {found}")
+            raise ValueError(f"give exactly one of {', '.join(first)} and {last}; found {found}")
         if (self.huggingface is None) != (self.file is None):
             raise ValueError("huggingface and file belong together: the repository and the one file in it")
         if self.path and not PurePosixPath(self.path).is_relative_to("/workspace"):
             raise ValueError("path must be under /workspace on the node")
         return self
+
+
+class BaseModelSource(ModelSource):
+    """The SDXL checkpoint that training starts from."""

@@ -11,7 +11,7 @@ import pulumi
 from components.comfyui import gateway
 from components.comfyui.resource import Service, Tokens
 from components.comfyui.trained import trained
-from components.remote.download import token_script
+from components.remote.model import token_script
 from components.remote.resource import File, Folder, step
 from components.stacks.machine import described, rent
 from components.stacks.secret import hub_token, secret
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from components.spec.infer import InferJob
-    from components.spec.models import ModelSource
+    from components.spec.models import ServedModel
     from components.stacks.serve import Ready
     from components.vast.resource import Instance
 
@@ -111,18 +111,18 @@ class _Replicas:
         ]
         links: dict[str, pulumi.Input[str]] = {}
         for model in plan.models:
-            link = f"{model.kind}/{model.name}"
+            name = f"model-{model.key.replace('.', '-')}"
             if model.job:
-                links[link] = model.path or ""
+                links[model.link] = model.path or ""
                 waits.append(step(reach, model.job, before=self._token and self._token.apply(token_script)))
             elif model.path:
-                links[link] = model.path
+                links[model.link] = model.path
                 source = str(self._ready.uploads[model.key])
-                waits.append(File(model.key, reach, source, path=model.path))
+                waits.append(File(name, reach, source, path=model.path))
             else:
                 there = self._models[model.key]
-                links[link] = there["path"]
-                waits.append(File(model.key, reach, there["source"], path=there["path"]))
+                links[model.link] = there["path"]
+                waits.append(File(name, reach, there["source"], path=there["path"]))
         service = Service(
             f"n{number}",
             reach,
@@ -141,7 +141,7 @@ class _Replicas:
         return machine, service
 
 
-def _trained(key: str, source: ModelSource) -> pulumi.Output[dict[str, str]]:
+def _trained(key: str, source: ServedModel) -> pulumi.Output[dict[str, str]]:
     """Return where a checkpoint of another stack lies here, and where it goes on a machine.
 
     The run is the one that the stack is on; where the stack is destroyed already, its newest at home.

@@ -6,7 +6,7 @@ import os
 
 import pulumi
 
-from components.kohya.base_model import token_script
+from components.remote.model import token_script
 
 
 def secret(config: str, variable: str) -> pulumi.Output[str] | None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.dataset.fetch import environment_script
-from components.kohya.base_model import token_script
 from components.kohya.plan import DATASET
 from components.kohya.resource import TrainingRun
+from components.remote.model import token_script
 from components.remote.resource import File, Folder, Reach, step
 from components.stacks.machine import described, rent
 from components.stacks.prepare import Prepared, prepare

@@ -42,9 +42,7 @@ class RentRequest(Spec):
         """The part of the label that also says what the machine was rented for."""
         node = self.node
         gpus = (*sorted(node.gpu.models), node.gpu.count, node.gpu.vram)
-        fit = _digest(
-            node.image, node.disk, node.bid is None, *gpus, *sorted(node.env.items()), *node.ports
-        )
+        fit = _digest(node.image, node.disk, node.bid is None, *gpus, *sorted(node.env.items()), *node.ports)
         return f"{self.owner}{fit}"
 
     @cached_property

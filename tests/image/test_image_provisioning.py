@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from image_machine import A100, RTX_4090
 
-from components.kohya.base_model import base_model, token_script
+from components.remote.model import model, token_script
 from components.kohya.install import SD_SCRIPTS_COMMIT, trainer
 from components.spec.model import BaseModelSource
 
@@ -263,7 +263,7 @@ def test_without_them_or_with_half_of_them_it_would_fail(machine: Machine) -> No
 def bring(
     machine: Machine, source: BaseModelSource, *, token: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    job = base_model(source, token=token).job
+    job = model(source, "base-model", "base_model", token=token).job
     assert job
     return machine.run("/bin/bash", "-c", f"set -euo pipefail\n{job.script}")
 
@@ -272,7 +272,7 @@ def test_the_base_model_comes_whole_and_once(machine: Machine) -> None:
     for _ in range(2):
         done = bring(machine, SDXL)
         assert done.returncode == 0, done
-    file = machine.home / base_model(SDXL).path
+    file = machine.home / model(SDXL, "base-model", "base_model").path
 
     assert file.stat().st_size == SDXL_BYTES
     assert SDXL_BYTES < traffic(machine) < SDXL_BYTES + 10_000
@@ -280,10 +280,10 @@ def test_the_base_model_comes_whole_and_once(machine: Machine) -> None:
 
 
 def test_a_base_model_that_broke_off_is_not_fetched_twice(machine: Machine) -> None:
-    job = base_model(SDXL).job
+    job = model(SDXL, "base-model", "base_model").job
     assert job
     killed(machine, f"set -euo pipefail\n{job.script}", 1_000_000_000)
-    left = (machine.home / f"{base_model(SDXL).path}.part").stat().st_size
+    left = (machine.home / f"{model(SDXL, 'base-model', 'base_model').path}.part").stat().st_size
     assert 0 < left < SDXL_BYTES
     before = traffic(machine)
 

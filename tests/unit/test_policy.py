@@ -16,7 +16,13 @@ from components.vast.status import Status
 
 MACHINE = {"gpu": "RTX 4090", "gpu_count": 1, "vram": 24564, "status": "running", "instance_id": 5}
 
-REPLACED: dict[str, Any] = {"image": "x", "disk": 61, "env": {"A": "b"}, "gpu": {"models": ["A100"]}}
+REPLACED: dict[str, Any] = {
+    "image": "x",
+    "disk": 61,
+    "env": {"A": "b"},
+    "ports": [8000],
+    "gpu": {"models": ["A100"]},
+}
 """Another value for each field that is fixed in a machine."""
 
 KEPT: dict[str, Any] = {

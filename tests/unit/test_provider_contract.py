@@ -13,6 +13,7 @@ import pytest
 from pulumi.dynamic import ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
+from components.comfyui.provider import ServiceProvider, TokensProvider
 from components.kohya.provider import TrainingRunProvider
 from components.remote.provider import FileProvider, FolderProvider
 from components.vast.gang import GangProvider
@@ -28,6 +29,12 @@ GOLDEN: dict[type[ResourceProvider], str] = {
     GangProvider: "gASVLAAAAAAAAACMFGNvbXBvbmVudHMudmFzdC5nYW5nlIwMR2FuZ1Byb3ZpZGVylJOUKYGULg==",
     FolderProvider: ("gASVNAAAAAAAAACMGmNvbXBvbmVudHMucmVtb3RlLnByb3ZpZGVylIwORm9sZGVyUHJvdmlkZXKUk5QpgZQu"),
     FileProvider: "gASVMgAAAAAAAACMGmNvbXBvbmVudHMucmVtb3RlLnByb3ZpZGVylIwMRmlsZVByb3ZpZGVylJOUKYGULg==",
+    ServiceProvider: (
+        "gASVNgAAAAAAAACMG2NvbXBvbmVudHMuY29tZnl1aS5wcm92aWRlcpSMD1NlcnZpY2VQcm92aWRlcpSTlCmBlC4="
+    ),
+    TokensProvider: (
+        "gASVNQAAAAAAAACMG2NvbXBvbmVudHMuY29tZnl1aS5wcm92aWRlcpSMDlRva2Vuc1Byb3ZpZGVylJOUKYGULg=="
+    ),
     TrainingRunProvider: (
         "gASVOAAAAAAAAACMGWNvbXBvbmVudHMua29oeWEucHJvdmlkZXKUjBNUcmFpbmluZ1J1blByb3ZpZGVylJOUKYGULg=="
     ),
@@ -114,6 +121,7 @@ def test_loading_the_provider_is_quick() -> None:
         "components.vast.gang",
         "components.remote.provider",
         "components.kohya.provider",
+        "components.comfyui.provider",
     ],
 )
 def test_loading_a_provider_loads_neither_models_nor_http_nor_ssh(module: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import TransferFailed
-from components.kohya.base_model import uploaded_model
+from components.remote.model import uploaded
 from components.remote.manifest import scan, sha256
 from components.remote.provider import FileProvider, FolderProvider
 from components.remote.shell import Shell
@@ -17,7 +17,7 @@ def test_a_base_model_of_this_computer_is_sent_under_a_name_that_tells_its_conte
 ) -> None:
     model = tmp_path / "my model.safetensors"
     model.write_bytes(b"weights" * 99)
-    path = uploaded_model(str(model), sha256(model)).path
+    path = uploaded(str(model), sha256(model)).path
     props = {"machine": 7.0, "login": asdict(shell.login), "source": str(model), "path": path}
     made = FileProvider().create(props)
 
@@ -25,7 +25,7 @@ def test_a_base_model_of_this_computer_is_sent_under_a_name_that_tells_its_conte
     assert shell.run("reading", f"cat /workspace/{path}") == "weights" * 99
     assert not FileProvider().diff(made.id, made.outs or {}, props).changes
     model.write_bytes(b"others")
-    changed = {**props, "path": uploaded_model(str(model), sha256(model)).path}
+    changed = {**props, "path": uploaded(str(model), sha256(model)).path}
     assert FileProvider().diff(made.id, props, changed).replaces == ["path"]
     assert FileProvider().diff(made.id, props, {**props, "machine": 8.0}).replaces == ["machine"]
 

@@ -14,11 +14,15 @@ import pytest
 from hub import HUB, OTHER, STORE, STRANGER, Hub, serving
 
 from components.errors import SpecError
-from components.kohya.base_model import base_model, token_script, uploaded_model
+from components.remote.model import Model, model, token_script, uploaded
 from components.spec.model import BaseModelSource
 
 TOKEN = "hf_aVerySecretToken"
 URL = f"https://{OTHER}/files/model.safetensors"
+
+
+def base_model(source: BaseModelSource, *, token: bool = False) -> Model:
+    return model(source, "base-model", "base_model", token=token)
 
 
 def safetensors(size: int = 200_000) -> bytes:
@@ -326,9 +330,9 @@ def test_a_model_on_the_machine_is_checked_where_it_is(node: Node) -> None:
 
     assert f"there is no {path} on the machine" in node.bash(found.job.script).stdout
     path.write_bytes(HTML)
-    assert "is no model to train: it is a web page" in node.bash(found.job.script).stdout
+    assert "is no model: it is a web page" in node.bash(found.job.script).stdout
     path.write_bytes(safetensors(500))
-    assert "is no model to train: its sha256 is" in node.bash(found.job.script).stdout
+    assert "is no model: its sha256 is" in node.bash(found.job.script).stdout
     path.write_bytes(MODEL)
     assert node.bash(found.job.script).stdout == f"base model: {path}\n"
 
@@ -341,7 +345,7 @@ def test_names_tell_sources_and_hold_nothing_odd() -> None:
         {"huggingface": "a/b", "file": "c/d.safetensors"},
     ]
     paths = [base_model(BaseModelSource(**source)).path for source in sources]
-    paths.append(uploaded_model("~/models/my model.safetensors", SHA256).path)
+    paths.append(uploaded("~/models/my model.safetensors", SHA256).path)
 
     assert len(set(paths)) == 5
     assert [path.rpartition("-")[0] for path in paths] == [

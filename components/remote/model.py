@@ -1,4 +1,4 @@
-"""Where the base model lies on a machine, and the job that brings or checks it there. Pure.
+"""Where a model lies on a machine, and the job that brings or checks it there. Pure.
 
 A download goes on where it broke off. It only gets its name once it is whole: a safetensors file whose header
 tells of as many bytes as there are, with the demanded SHA-256. A token for Hugging Face lies in a secret file
@@ -21,15 +21,17 @@ from components.remote.package import needed
 from components.remote.secret import secret_path, secret_script
 
 if TYPE_CHECKING:
-    from components.spec.model import BaseModelSource
+    from components.spec.model import ModelSource
 
 _TOKEN: Final = "huggingface"  # noqa: S105 - a file's name
 _HUB: Final = "huggingface.co"
+_PICKLE: Final = ".pth"
+"""What upscalers come as; ComfyUI reads nothing but weights from it."""
 
 
 @dataclass(frozen=True)
-class BaseModel:
-    """The base model on a machine.
+class Model:
+    """A model on a machine.
 
     Attributes:
         path: relative to the workspace, or absolute.
@@ -40,24 +42,31 @@ class BaseModel:
     job: Job | None
 
 
-def base_model(source: BaseModelSource, *, token: bool = False) -> BaseModel:
-    """Return the base model that a machine downloads or has; `token`: whether one was left by `token_script`.
+def model(source: ModelSource, name: str, field: str, *, token: bool = False) -> Model:
+    """Return the model that a machine downloads or has.
 
-    The file's name tells its source, so that another model of the same name is never taken for it, and ends
-    in .safetensors, without which sd-scripts reads it as a pickle.
+    The file's name tells its source, so that another model of the same name is never taken for it, and keeps
+    its ending, without which sd-scripts reads it as a pickle.
+
+    Args:
+        source: where it comes from.
+        name: of the job.
+        field: of the job file, for messages.
+        token: whether a token for Hugging Face was left by `token_script`.
     """
     if source.path:
-        return BaseModel(source.path, Job("base-model", _present(source.path, source.sha256)))
+        return Model(source.path, Job(name, _present(source.path, source.sha256, field)))
     hub = f"https://{_HUB}/{source.huggingface}/resolve/main/{quote(source.file or '')}"
     url = source.url or hub
     path = _path(unquote(urlsplit(url).path), f"{url} {source.sha256}")
     authorised = token and urlsplit(url).netloc == _HUB
-    return BaseModel(path, Job("base-model", _download(url, path, source.sha256, authorised=authorised)))
+    script = _download(url, path, source.sha256, name.replace("-", " "), field, authorised=authorised)
+    return Model(path, Job(name, script))
 
 
-def uploaded_model(file: str, sha256: str) -> BaseModel:
-    """Return the base model that is uploaded from the path `file`, of that SHA-256."""
-    return BaseModel(_path(file, sha256), None)
+def uploaded(file: str, sha256: str) -> Model:
+    """Return the model that is uploaded from the path `file`, of that SHA-256."""
+    return Model(_path(file, sha256), None)
 
 
 def token_script(token: str) -> str:
@@ -75,27 +84,27 @@ def token_script(token: str) -> str:
 
 
 def _path(file: str, identity: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePosixPath(file).name.removesuffix(".safetensors"))
-    return f"models/{name[:100]}-{sha256_of(identity.encode()).hexdigest()[:8]}.safetensors"
+    suffix = _PICKLE if file.endswith(_PICKLE) else ".safetensors"
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePosixPath(file).name.removesuffix(suffix))
+    return f"models/{name[:100]}-{sha256_of(identity.encode()).hexdigest()[:8]}{suffix}"
 
 
-def _present(path: str, sha256: str | None) -> str:
-    file = shlex.quote(path)
-    return f"""file={file}
-{_check(sha256)}
+def _present(path: str, sha256: str | None, field: str) -> str:
+    return f"""file={shlex.quote(path)}
+{_check(path, sha256, field)}
 if [ ! -f "$file" ]; then
-  echo "base_model.path: there is no $file on the machine"
+  echo "{field}.path: there is no $file on the machine"
   exit 1
 fi
 if ! reason=$(check "$file" 2>&1); then
-  echo "base_model.path: $file is no model to train: $reason"
+  echo "{field}.path: $file is no model: $reason"
   exit 1
 fi
-echo "base model: $file"
+echo "{field.replace("_", " ")}: $file"
 """
 
 
-def _download(url: str, path: str, sha256: str | None, *, authorised: bool) -> str:
+def _download(url: str, path: str, sha256: str | None, label: str, field: str, *, authorised: bool) -> str:
     host = urlsplit(url).hostname or ""
     sent = f"-H @{secret_path(_TOKEN)}" if authorised else ""
     return f"""url={shlex.quote(url)} file={path} part={path}.part
@@ -106,7 +115,7 @@ fi
 mkdir -p models
 {needed("command -v curl", "curl", "ca-certificates")}
 stop() {{
-  echo "base model: $1"
+  echo "{label}: $1"
   exit 1
 }}
 {f'[ -e {secret_path(_TOKEN)} ] || stop "the token for Hugging Face is not on the machine"' if sent else ""}
@@ -115,8 +124,8 @@ get() {{
     --write-out '%{{http_code}}' "$@" "$url"
 }}
 denied() {{ stop {shlex.quote(_denied(host, authorised=authorised))}; }}
-{_check(sha256)}
-{_DOWNLOAD.replace("HOST", host)}"""
+{_check(path, sha256, field)}
+{_DOWNLOAD.replace("HOST", host).replace("LABEL", label)}"""
 
 
 def _denied(host: str, *, authorised: bool) -> str:
@@ -130,16 +139,17 @@ def _denied(host: str, *, authorised: bool) -> str:
     return f"{host} answers 401 or 403: the repository is gated, private or misspelled; set a token"
 
 
-def _check(sha256: str | None) -> str:
+def _check(path: str, sha256: str | None, field: str) -> str:
     """Return the function `check FILE`, which fails with a reason where a file is not the whole model."""
     demanded = f"""  local found
   found=$(sha256sum "$1" | cut -d ' ' -f 1)
   if [ $found != {sha256} ]; then
-    echo "its sha256 is $found, not {sha256}: correct base_model.sha256 or the source"
+    echo "its sha256 is $found, not {sha256}: correct {field}.sha256 or the source"
     return 1
   fi
 """
-    return f"check() {{\n{_HEADER_CHECK}{demanded if sha256 else ''}}}"
+    whole = _PICKLE_CHECK if path.endswith(_PICKLE) else _HEADER_CHECK
+    return f"check() {{\n{whole}{demanded if sha256 else ''}}}"
 
 
 _HEADER_CHECK: Final = r"""  python3 - "$1" <<'END' || return 1
@@ -165,6 +175,12 @@ with open(sys.argv[1], "rb") as file:
 if end != size:
     sys.exit(f"it has {size} bytes where its header tells of {end}: it is cut off or damaged")
 END
+"""
+
+_PICKLE_CHECK: Final = r"""  case $(head -c 40 "$1" | tr -d '\0') in
+    version*git-lfs*) echo "it is a Git LFS pointer: take the address that downloads the file"; return 1 ;;
+    "<"*) echo "it is a web page: take the address that downloads the file"; return 1 ;;
+  esac
 """
 
 _DOWNLOAD: Final = """trap 'rm -f $part.head' EXIT
@@ -219,7 +235,7 @@ for attempt in first second; do
   download
   if reason=$(check $part 2>&1); then
     mv $part $file
-    echo "base model: $file"
+    echo "LABEL: $file"
     exit 0
   fi
   rm -f $part

@@ -1,0 +1,1 @@
+"""ComfyUI and the gateway in front of it, on a rented machine."""
