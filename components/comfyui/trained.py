@@ -59,9 +59,7 @@ def checkpoint(home: Path, epoch: int | None) -> Path:
     if None in found and read_metadata(found[None]).get("ss_epoch") == str(epoch):
         return found[None]
     there = ", ".join(str(each) for each in sorted(each for each in found if each)) or "the last one only"
-    raise SpecError(
-        f"{home} has no checkpoint of epoch {epoch}; there is: {there}. If it is to come, {watch}"
-    )
+    raise SpecError(f"{home} has no checkpoint of epoch {epoch}; there is: {there}; {watch}")
 
 
 def _epoch(path: Path) -> int | None:
