@@ -37,7 +37,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        serve(Settings())
+        server(Settings()).run()
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         sys.exit(f"gateway: settings: {problems}")
@@ -45,9 +45,13 @@ def main() -> None:
         sys.exit(f"gateway: {error}")
 
 
-def serve(settings: Settings) -> None:
-    """Serve until a signal ends it."""
-    uvicorn.run(
+def server(settings: Settings) -> uvicorn.Server:
+    """Return what serves.
+
+    Raises:
+        ValueError: the settings, or a file that they name, are not as they should be.
+    """
+    config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
         port=settings.port,
@@ -62,6 +66,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         log_config=None,
     )
+    return uvicorn.Server(config)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,15 @@ class NoSuchWorkflow(ApiError):
     status, type = 404, "no-such-workflow"
 
 
-class RequestTimeout(ApiError):
+class _Unread(ApiError):
+    """The body is not read, or not to its end."""
+
+    def headers(self) -> dict[str, str]:
+        """End the connection: what else would come is of no use."""
+        return {"Connection": "close"}
+
+
+class RequestTimeout(_Unread):
     """The body came too slowly."""
 
     status, type = 408, "request-timeout"
@@ -132,7 +140,7 @@ class Expired(ApiError):
     status, type = 410, "gone"
 
 
-class TooLarge(ApiError):
+class TooLarge(_Unread):
     """The body is over the limit."""
 
     status, type = 413, "too-large"

@@ -78,8 +78,9 @@ class Headers:
                 headers["Referrer-Policy"] = "no-referrer"
                 headers.setdefault("Cache-Control", "no-store")
                 route: Any = scope.get("route")
-                path = getattr(route, "path", "other")
-                self._metrics.requests.labels(scope["method"], path, message["status"]).inc()
+                # nobody's inventions become labels
+                names = (scope["method"], route.path) if hasattr(route, "path") else ("other", "other")
+                self._metrics.requests.labels(*names, message["status"]).inc()
             await send(message)
 
         await self._app(scope, receive, with_headers)

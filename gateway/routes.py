@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
 
 from gateway.enhance import enhance as enhanced
 from gateway.errors import (
@@ -95,8 +96,10 @@ async def generate(
 ) -> Response:
     """Make an image and answer with it, as `Accept` says; with `application/json`, with the job."""
     job = await _submit(request, parts, owner, idempotency_key)
-    if not job.ended and not await _over(request, job) and job.key is None:
-        await parts.worker.cancel(job)
+    if not job.ended and not await _over(request, job):
+        if job.key is None:
+            await parts.worker.cancel(job)
+        raise ClientDisconnect
     if job.error:
         raise OF_JOBS[job.error.type](job.error.message)
     kind = accepted(accept, [*FORMATS, "application/json"])

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 2
 _ATTEMPTS: Final = 2
+_SILENCES: Final = 5
 _PAUSE: Final = 0.5
 
 log = logging.getLogger("gateway")
@@ -181,6 +182,7 @@ class Worker:
         def hear(event: Event) -> None:
             self._hear(job, event, limit)
 
+        silences = 0
         while True:
             await self._health.usable.wait()
             try:
@@ -193,6 +195,10 @@ class Worker:
                     graph, prompt_id=job.prompt_id, on_event=hear, deadline=self._longest
                 )
             except Unreachable as error:
+                # it may be this job, not ComfyUI
+                silences += 1
+                if silences == _SILENCES:
+                    raise
                 self._health.lost(str(error))
             except Gone:
                 job.attempts += job.state == "running"

@@ -1,0 +1,167 @@
+"""What goes wrong behind the gateway, and what it makes of it: no accepted job is lost, and none runs twice."""
+
+import json
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+from comfy_server import comfyui
+from gateway_server import MODELS, Gateway, gateway, gateway_process, until
+
+
+def ready(one: Gateway) -> bool:
+    return one.client.get("/ready").status_code == 200
+
+
+def kill_worker(comfyui_url: str) -> None:
+    """Post what ComfyUI accepts and its worker dies of."""
+    empty = {"width": 16, "height": 16, "batch_size": 1, "color": 0}
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": empty},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+    httpx.post(f"{comfyui_url}/prompt", json={"prompt": graph, "extra_data": None}).raise_for_status()
+
+
+def test_a_gateway_that_is_killed_loses_no_accepted_job_and_runs_none_twice(slow_comfy, tmp_path) -> None:
+    with gateway_process(tmp_path, slow_comfy.url) as (one, process):
+        done = one.post(headers={"Accept": "application/json"}).json()
+        jobs = [one.submit(steps=6, headers={"Idempotency-Key": f"{number}"}) for number in range(4)]
+        one.until(jobs[0]["id"], "running")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with gateway(tmp_path, slow_comfy.url) as one:
+        assert one.client.get(f"/jobs/{done['id']}").json() == done
+        assert one.client.get(done["images"][0]["url"]).status_code == 200
+        ended = [one.until(job["id"], "done", "failed") for job in jobs]
+        assert [job["state"] for job in ended] == ["done"] * 4
+        assert [len(job["images"]) for job in ended] == [1] * 4
+        finished = [job["finished"] for job in ended]
+        assert finished == sorted(finished)
+        again = one.submit(steps=6, headers={"Idempotency-Key": "2"})
+        assert again["id"] == jobs[2]["id"]
+    saved = [path.stat().st_mtime for path in (slow_comfy.folder / "output").rglob("*.png")]
+    assert len([each for each in saved if each > jobs[0]["created"]]) == 4 + 1  # the warm-up of the second
+
+
+def test_jobs_go_on_when_comfyui_is_killed_and_started_again(tmp_path) -> None:
+    with comfyui(tmp_path / "comfyui", step=0.1) as behind, gateway(tmp_path / "gateway", behind.url) as one:
+        jobs = [one.submit(steps=6) for _ in range(3)]
+        one.until(jobs[0]["id"], "running")
+        behind.process.kill()
+        behind.process.wait()
+        until(lambda: not ready(one))
+        answer = one.post()
+        assert answer.status_code == 503
+        assert answer.json()["error"]["type"] == "not-ready"
+        assert answer.headers["retry-after"] == "5"
+        assert one.client.get("/health").status_code == 503
+        assert one.client.get("/ready").json() == answer.json()
+        behind.restart()
+        ended = [one.until(job["id"], "done", "failed") for job in jobs]
+        assert [job["state"] for job in ended] == ["done"] * 3
+        assert one.client.get("/health").status_code == 200
+
+
+def test_a_job_that_kills_comfyui_twice_is_given_up(tmp_path) -> None:
+    with comfyui(tmp_path / "comfyui", step=0.1) as behind, gateway(tmp_path / "gateway", behind.url) as one:
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(one.post, steps=150)
+            seen: set[float | None] = {None}
+            for _ in range(2):
+                until(lambda: {job["started"] for job in one.client.get("/jobs").json()["jobs"]} - seen)
+                seen |= {job["started"] for job in one.client.get("/jobs").json()["jobs"]}
+                behind.restart()
+            answer = waiting.result()
+        message = "ComfyUI ended 2 times while it made this"
+        assert answer.json() == {"error": {"type": "comfyui-failed", "message": message}}
+        assert answer.status_code == 502
+        until(lambda: ready(one))
+        assert one.post().status_code == 200
+
+
+def test_a_dead_worker_that_still_answers_is_noticed_and_ended(tmp_path) -> None:
+    with comfyui(tmp_path / "comfyui") as behind:
+        pid_file = tmp_path / "comfyui.pid"
+        pid_file.write_text(str(behind.process.pid))
+        settings = {"stall": 0.6, "comfyui_pid_file": pid_file}
+        with gateway(tmp_path / "gateway", behind.url, **settings) as one:
+            kill_worker(behind.url)
+            job = one.submit()
+            behind.process.wait(10)
+            assert behind.process.returncode == -signal.SIGTERM
+            answer = until(lambda: (found := one.client.get("/health")).status_code == 503 and found)
+            assert answer.json()["error"]["type"] == "not-ready"
+            assert "gateway_comfyui_restarts_total 1.0" in one.client.get("/metrics").text
+            behind.restart()
+            assert one.until(job["id"], "done", "failed")["state"] == "done"
+
+
+def test_a_dead_worker_is_reported_where_nobody_can_end_it(tmp_path) -> None:
+    with comfyui(tmp_path / "comfyui") as behind, gateway(tmp_path / "gateway", behind.url, stall=0.5) as one:
+        assert one.client.get("/health").status_code == 200
+        kill_worker(behind.url)
+        one.submit()
+        answer = until(lambda: (found := one.client.get("/health")).status_code == 503 and found)
+        assert "ComfyUI's worker is dead: it has work, and nothing has happened for" in answer.text
+        assert one.post().status_code == 503
+        time.sleep(0.7)
+        assert one.client.get("/health").status_code == 503
+
+
+def test_models_that_are_missing_are_named_before_anything_is_accepted(comfy, tmp_path) -> None:
+    models = {"checkpoint": "sd.safetensors", "loras": {"gone": "gone.safetensors"}}
+    with gateway(tmp_path, comfy.url, models=models, ready=False) as one:
+        answer = until(lambda: "gone.safetensors" in (found := one.client.get("/ready")).text and found)
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"].startswith("ComfyUI does not have all that is needed: ")
+        assert one.client.get("/health").status_code == 200
+        found = one.post()
+        assert (found.status_code, found.json()) == (503, answer.json())
+
+
+def test_a_model_that_goes_missing_fails_the_job_by_its_name(tmp_path) -> None:
+    with (
+        comfyui(tmp_path / "comfyui") as behind,
+        gateway(tmp_path / "gateway", behind.url, models=MODELS) as one,
+    ):
+        (behind.folder / "models/loras/papercut.safetensors").unlink()
+        answer = one.post()
+        assert answer.status_code == 502
+        error = answer.json()["error"]
+        assert error["type"] == "comfyui-failed"
+        assert error["message"].startswith("ComfyUI refused it: LoraLoader: ")
+        assert "papercut.safetensors" in error["message"]
+        assert one.post(loras={}).status_code == 200
+
+
+def test_what_the_gpu_cannot_hold_is_said_so_and_the_next_job_runs(comfy, tmp_path) -> None:
+    limits = {"limits": {"max_side": 16384, "max_pixels": 16384**2}}
+    with gateway(tmp_path, comfy.url, catalogue=limits) as one:
+        answer = one.post(width=16384, height=16384)
+        assert answer.status_code == 507
+        message = "the GPU's memory does not hold this: ask for a smaller size or batch"
+        assert answer.json() == {"error": {"type": "out-of-memory", "message": message}}
+        assert one.post().status_code == 200
+
+
+def test_memory_that_another_workflow_may_have_filled_is_freed_once(comfy, tmp_path) -> None:
+    limits = {"limits": {"max_side": 16384, "max_pixels": 16384**2}}
+    with gateway(tmp_path, comfy.url, catalogue=limits) as one:
+        before = len(httpx.get(f"{comfy.url}/history").json())
+        upload = one.client.post(
+            "/uploads", content=one.post().content, headers={"Content-Type": "image/png"}
+        ).json()
+        failing = one.post(workflow="image-to-image", image=upload["image"], width=16384, height=16384)
+        assert failing.status_code == 507
+        assert len(httpx.get(f"{comfy.url}/history").json()) == before + 2
+
+
+def test_a_restart_with_other_settings_keeps_what_was_accepted(slow_comfy, tmp_path) -> None:
+    with gateway(tmp_path, slow_comfy.url) as one:
+        jobs = [one.submit(steps=8, loras={}) for _ in range(3)]
+        one.until(jobs[0]["id"], "running")
+    with gateway(tmp_path, slow_comfy.url, models={"checkpoint": "sd.safetensors"}, queue=1) as one:
+        assert [one.until(job["id"], "done", "failed")["state"] for job in jobs] == ["done"] * 3
+    assert json.loads((tmp_path / "catalogue.json").read_text())["models"] == {"checkpoint": "sd.safetensors"}
