@@ -34,9 +34,10 @@ _POLL_SECONDS: Final = 0.25
 _PATIENCE_SECONDS: Final = 5.0
 """A server or a tunnel that is away for less is not missed."""
 
-_ALL: Final = Limits(
+_LIMITS: Final = Limits(
     multiple=8, min_side=16, max_side=16384, max_pixels=16384**2, max_steps=10_000, max_batch=64
 )
+_PARAMETERS: Final = within(TextToImage, _LIMITS, {})
 """What ComfyUI does without changing it."""
 
 
@@ -114,7 +115,7 @@ class ComfyClient:
             ComfyError: as from `run`. A prompt that is too slow is cancelled.
         """
         parameters = seeded(
-            within(TextToImage, _ALL, {})(
+            _PARAMETERS(
                 prompt=prompt,
                 negative_prompt=negative_prompt,
                 width=width,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.client import connect
@@ -55,8 +55,7 @@ class Feed:
         """Disconnect."""
         if self._task:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     @contextmanager
     def listen(self, prompt_id: str) -> Iterator[None]:

@@ -122,8 +122,10 @@ class Transport:
         elif response.status_code == 400:
             raise Rejected(_problems(self._json(response), graph))
         elif response.status_code in {413, 500}:
-            why = "it is too large" if response.status_code == 413 else "it is no graph in API format"
-            raise Rejected((Problem("", "", None, str(response.status_code), f"{why}, says ComfyUI"),))
+            why = "ComfyUI fails on it: is it a graph in API format? ComfyUI's log tells"
+            if response.status_code == 413:
+                why = "it is too large for ComfyUI"
+            raise Rejected((Problem("", "", None, str(response.status_code), why),))
         else:
             raise Unreachable(f"{self._name} answers POST /prompt with {response.status_code}")
 
@@ -150,7 +152,7 @@ def _problems(body: dict[str, Any], graph: Graph) -> tuple[Problem, ...]:
             error["type"],
             _joined(error["message"], error["details"]),
         )
-        for node, record in body["node_errors"].items()
+        for node, record in body.get("node_errors", {}).items()
         for error in record["errors"]
     )
     if found or "error" not in body:
