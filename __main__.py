@@ -1,7 +1,7 @@
 """fragua: one stack is one job, declared from a job file under configs/.
 
 pulumi up -s train       rent, verify, provision, upload, train (components/stacks/train.py)
-pulumi up -s infer       rent and verify a machine for ComfyUI (components/stacks/infer.py)
+pulumi up -s infer       rent, verify, provision, serve ComfyUI behind a gateway (components/stacks/infer.py)
 """
 
 import pulumi

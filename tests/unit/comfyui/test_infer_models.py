@@ -172,7 +172,7 @@ def test_a_model_of_another_kind_is_refused(
 
 def test_a_damaged_or_absent_checkpoint_is_said_with_the_remedy(tmp_path: Path) -> None:
     runs = tmp_path / "train"
-    with pytest.raises(SpecError, match="./fragua watch train"):
+    with pytest.raises(SpecError, match=r"\./fragua watch train"):
         trained("loras.cat", ServedModel(train="train"), runs, None)
     safetensors(runs / "run/cat.safetensors", **LORA).write_bytes(b"cut")
     with pytest.raises(SpecError, match=r"models\.loras\.cat: .*cat\.safetensors"):
