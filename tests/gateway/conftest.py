@@ -11,10 +11,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))
 
-from comfy_server import comfyui  # noqa: E402
-from gateway_server import Gateway, gateway  # noqa: E402
+from comfy_server import comfyui
+from gateway_server import Gateway, gateway
 
-from gateway import health  # noqa: E402
+from gateway import health
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,7 +33,9 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def shared(comfy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with gateway(tmp_path_factory.mktemp("gateway"), comfy.url, body_mb=2, comfyui_folder=comfy.folder) as found:
+    with gateway(
+        tmp_path_factory.mktemp("gateway"), comfy.url, body_mb=2, comfyui_folder=comfy.folder
+    ) as found:
         yield found
 
 

@@ -49,7 +49,9 @@ class Gateway:
         for each in (self.client, *self.clients):
             each.close()
 
-    def post(self, path: str = "/generate", headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+    def post(
+        self, path: str = "/generate", headers: dict[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
         """Ask for a small image, or for what else the body says."""
         return self.client.post(path, json={"prompt": "a fox", **SMALL, **body}, headers=headers)
 
@@ -62,6 +64,7 @@ class Gateway:
 
     def until(self, id_: str, *states: str) -> dict[str, Any]:
         """Wait until a job is in one of the states, and return it."""
+
         def there() -> dict[str, Any] | None:
             job: dict[str, Any] = self.client.get(f"/jobs/{id_}").json()
             return job if job["state"] in states else None
@@ -116,7 +119,7 @@ def gateway(
     folder: Path,
     comfyui_url: str,
     *,
-    models: dict[str, Any] = MODELS,  # noqa: B006 - nobody changes it
+    models: dict[str, Any] = MODELS,
     catalogue: dict[str, Any] | None = None,
     ready: bool = True,
     **settings: Any,
@@ -135,7 +138,9 @@ def gateway(
     files = {name: folder / name for name in ("data", "tokens")} | {"catalogue": folder / "catalogue.json"}
     port = free_port()
     running = server(
-        Settings(**{"comfyui_url": comfyui_url, "port": port, "price": 0.36, "rate": 1e6, **files, **settings})
+        Settings(
+            **{"comfyui_url": comfyui_url, "port": port, "price": 0.36, "rate": 1e6, **files, **settings}
+        )
     )
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()

@@ -28,7 +28,9 @@ def test_generate_answers_with_a_png_its_job_its_seed_and_its_cost(shared: Gatew
     assert answer.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize(("accept", "form"), [("image/jpeg", "JPEG"), ("image/webp;q=0.9, text/html", "WEBP")])
+@pytest.mark.parametrize(
+    ("accept", "form"), [("image/jpeg", "JPEG"), ("image/webp;q=0.9, text/html", "WEBP")]
+)
 def test_images_come_in_the_format_that_is_accepted(shared: Gateway, accept: str, form: str) -> None:
     answer = shared.post(headers={"Accept": accept})
     assert answer.headers["content-type"] == f"image/{form.lower()}"
@@ -40,13 +42,22 @@ def test_json_tells_all_of_the_job_and_links_to_its_images(shared: Gateway) -> N
     assert job["state"] == "done"
     assert job["workflow"] == "text-to-image"
     assert job["parameters"] == {
-        **{"prompt": "a fox", "negative_prompt": "", **SMALL, "cfg": 7.0, "seed": 7},
-        **{"sampler": "euler", "scheduler": "normal", "batch": 2, "loras": {"papercut": 0.8}},
+        "prompt": "a fox",
+        "negative_prompt": "",
+        **SMALL,
+        "cfg": 7.0,
+        "seed": 7,
+        "sampler": "euler",
+        "scheduler": "normal",
+        "batch": 2,
+        "loras": {"papercut": 0.8},
     }
     assert job["position"] is job["progress"] is job["error"] is None
     assert job["created"] <= job["started"] <= job["finished"]
     assert job["cost"] == pytest.approx(0.36 / 3600 * job["seconds"])
-    assert [(image["width"], image["height"], image["seed"]) for image in job["images"]] == [(256, 256, 7)] * 2
+    assert [(image["width"], image["height"], image["seed"]) for image in job["images"]] == [
+        (256, 256, 7)
+    ] * 2
     for image in job["images"]:
         answer = shared.client.get(image["url"])
         assert answer.headers["content-type"] == "image/png"
@@ -95,7 +106,11 @@ def test_a_job_is_accepted_at_once_and_followed_to_its_end(shared: Gateway) -> N
 def test_events_show_progress_and_previews(slow: Gateway) -> None:
     job = slow.submit(steps=6)
     events = list(slow.events(job["id"]))
-    assert [kind for kind, _ in events if kind not in {"progress", "preview"}] == ["queued", "running", "done"]
+    assert [kind for kind, _ in events if kind not in {"progress", "preview"}] == [
+        "queued",
+        "running",
+        "done",
+    ]
     progress = [data for kind, data in events if kind == "progress"]
     assert [each["value"] for each in progress] == sorted(each["value"] for each in progress)
     assert progress[-1]["max"] == 6
@@ -124,7 +139,9 @@ def test_an_upload_loses_its_metadata_and_is_turned_as_it_says(shared: Gateway) 
     exif[0x0112] = 6  # a quarter turn
     exif[0x010E] = "at home"
     Image.new("RGB", (40, 20), "red").save(out, "JPEG", exif=exif)
-    upload = shared.client.post("/uploads", content=out.getvalue(), headers={"Content-Type": "image/jpeg"}).json()
+    upload = shared.client.post(
+        "/uploads", content=out.getvalue(), headers={"Content-Type": "image/jpeg"}
+    ).json()
     assert (upload["width"], upload["height"]) == (20, 40)
     kept = shared.client.get(f"/images/{upload['image']}").content
     assert b"at home" not in kept

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from comfy_server import comfyui
 from gateway_server import SMALL, Gateway, client, gateway, until
 
 from gateway.auth import Tokens
@@ -115,8 +114,10 @@ def test_a_job_that_waits_is_cancelled_without_having_run(slow: Gateway) -> None
     assert answer.status_code == 200
     assert (answer.json()["state"], answer.json()["started"]) == ("cancelled", None)
     assert answer.json()["error"] == {
-        **{"type": "cancelled", "message": "the job was cancelled"},
-        **{"field": None, "problems": None},
+        "type": "cancelled",
+        "message": "the job was cancelled",
+        "field": None,
+        "problems": None,
     }
     assert slow.client.delete(f"/jobs/{jobs[2]['id']}").json() == answer.json()
     for job in jobs[:2]:
@@ -137,7 +138,9 @@ def test_a_job_that_runs_is_stopped_in_comfyui(slow: Gateway, slow_comfy) -> Non
 def test_who_waits_for_a_job_that_somebody_cancels_is_told(slow: Gateway) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(slow.post, steps=100)
-        job = until(lambda: [each for each in slow.client.get("/jobs").json()["jobs"] if each["state"] == "running"])
+        job = until(
+            lambda: [each for each in slow.client.get("/jobs").json()["jobs"] if each["state"] == "running"]
+        )
         slow.client.delete(f"/jobs/{job[0]['id']}")
         answer = waiting.result()
     assert answer.status_code == 409
@@ -145,7 +148,9 @@ def test_who_waits_for_a_job_that_somebody_cancels_is_told(slow: Gateway) -> Non
 
 
 @pytest.mark.parametrize(("key", "end"), [(None, "cancelled"), ("kept", "done")])
-def test_a_client_that_goes_away_cancels_its_job_unless_it_gave_a_key(slow: Gateway, key: str | None, end: str) -> None:
+def test_a_client_that_goes_away_cancels_its_job_unless_it_gave_a_key(
+    slow: Gateway, key: str | None, end: str
+) -> None:
     headers = {"Idempotency-Key": key} if key else {}
     before = prompts(slow)
     leaving = client(slow.url, "token-of-the-artist")

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import struct
+import zlib
 from typing import Any
 
 import pytest
@@ -64,7 +66,9 @@ def test_all_that_is_wrong_is_said_at_once(shared: Gateway) -> None:
     assert found["field"] == "width"
 
 
-@pytest.mark.parametrize("image", ["../../tokens", "/etc/passwd", "a\\b", "", "x" * 300, "0" * 32, "a.png [output]"])
+@pytest.mark.parametrize(
+    "image", ["../../tokens", "/etc/passwd", "a\\b", "", "x" * 300, "0" * 32, "a.png [output]"]
+)
 def test_an_image_is_one_of_ours_or_nothing(shared: Gateway, image: str) -> None:
     found = shared.post(workflow="image-to-image", image=image)
     assert found.status_code == 422
@@ -92,7 +96,14 @@ def test_an_unknown_workflow_is_answered_with_the_known_ones(shared: Gateway) ->
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b"{", b"prompt=fox", b'{"prompt": "a fox"', b'{"prompt": NaN}', b'{"cfg": 1e999, "prompt": "x"}'),
+        *(
+            b"",
+            b"{",
+            b"prompt=fox",
+            b'{"prompt": "a fox"',
+            b'{"prompt": NaN}',
+            b'{"cfg": 1e999, "prompt": "x"}',
+        ),
         *(b'{"prompt": "\xff"}', b'{"prompt": "\\ud800"}', b"[" * 5000, b'{"prompt": "a"} {}'),
     ],
 )
@@ -118,7 +129,13 @@ def test_json_that_is_no_object_is_refused(shared: Gateway, body: object) -> Non
 )
 def test_without_a_token_of_ours_nothing_is_told(shared: Gateway, header: str) -> None:
     answer = refused("unauthorized", "a token is needed: send the header `Authorization: Bearer TOKEN`")
-    asked = [("POST", "/generate"), ("POST", "/jobs"), ("POST", "/uploads"), ("GET", "/jobs"), ("GET", "/jobs/x")]
+    asked = [
+        ("POST", "/generate"),
+        ("POST", "/jobs"),
+        ("POST", "/uploads"),
+        ("GET", "/jobs"),
+        ("GET", "/jobs/x"),
+    ]
     asked += [("GET", path) for path in ("/jobs/x/events", "/images/x", "/workflows", "/metrics", "/whoami")]
     for method, path in asked:
         found = shared.client.request(method, path, headers={"Authorization": header})
@@ -126,7 +143,9 @@ def test_without_a_token_of_ours_nothing_is_told(shared: Gateway, header: str) -
         assert found.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("path", ["../tokens", "..%2f..%2ftokens", "%2e%2e/%2e%2e/queue.db", "a%00b", "queue.db"])
+@pytest.mark.parametrize(
+    "path", ["../tokens", "..%2f..%2ftokens", "%2e%2e/%2e%2e/queue.db", "a%00b", "queue.db"]
+)
 def test_paths_lead_nowhere(shared: Gateway, path: str) -> None:
     for root in ("/images/", "/jobs/", "/static/"):
         request = shared.client.build_request("GET", shared.url + root)
@@ -165,14 +184,18 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(shared: Gateway) 
 def test_a_body_of_unknown_length_is_counted_as_it_comes(shared: Gateway) -> None:
     host, port = shared.client.base_url.host, shared.client.base_url.port
     with socket.create_connection((host, port), timeout=10) as raw:
-        head = f"POST /jobs HTTP/1.1\r\nHost: x\r\nAuthorization: {shared.client.headers['authorization']}\r\n"
+        head = (
+            f"POST /jobs HTTP/1.1\r\nHost: x\r\nAuthorization: {shared.client.headers['authorization']}\r\n"
+        )
         raw.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(11):
             raw.sendall(b"186a0\r\n" + b" " * 100_000 + b"\r\n")
         assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-@pytest.mark.parametrize("body", [b"", b"GIF89a", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0 no jpeg"])
+@pytest.mark.parametrize(
+    "body", [b"", b"GIF89a", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0 no jpeg"]
+)
 def test_what_is_no_whole_image_is_not_kept(shared: Gateway, body: bytes) -> None:
     found = shared.client.post("/uploads", content=body, headers={"Content-Type": "image/png"})
     message = "the body must be a whole PNG, JPEG or WebP image"
@@ -186,9 +209,6 @@ def test_an_upload_is_an_image_by_its_type(shared: Gateway) -> None:
 
 
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_unpacked(shared: Gateway) -> None:
-    import struct
-    import zlib
-
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

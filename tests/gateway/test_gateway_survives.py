@@ -1,4 +1,4 @@
-"""What goes wrong behind the gateway, and what it makes of it: no accepted job is lost, and none runs twice."""
+"""What goes wrong behind the gateway: no accepted job is lost, and none that was made is made again."""
 
 import json
 import signal
@@ -12,6 +12,12 @@ from gateway_server import MODELS, Gateway, gateway, gateway_process, until
 
 def ready(one: Gateway) -> bool:
     return one.client.get("/ready").status_code == 200
+
+
+def started(one: Gateway) -> float | None:
+    """When the newest job started."""
+    jobs = one.client.get("/jobs").json()["jobs"]
+    return jobs[0]["started"] if jobs else None
 
 
 def kill_worker(comfyui_url: str) -> None:
@@ -37,8 +43,6 @@ def test_a_gateway_that_is_killed_loses_no_accepted_job_and_runs_none_twice(slow
         ended = [one.until(job["id"], "done", "failed") for job in jobs]
         assert [job["state"] for job in ended] == ["done"] * 4
         assert [len(job["images"]) for job in ended] == [1] * 4
-        finished = [job["finished"] for job in ended]
-        assert finished == sorted(finished)
         again = one.submit(steps=6, headers={"Idempotency-Key": "2"})
         assert again["id"] == jobs[2]["id"]
     saved = [path.stat().st_mtime for path in (slow_comfy.folder / "output").rglob("*.png")]
@@ -68,11 +72,10 @@ def test_a_job_that_kills_comfyui_twice_is_given_up(tmp_path) -> None:
     with comfyui(tmp_path / "comfyui", step=0.1) as behind, gateway(tmp_path / "gateway", behind.url) as one:
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(one.post, steps=150)
-            seen: set[float | None] = {None}
-            for _ in range(2):
-                until(lambda: {job["started"] for job in one.client.get("/jobs").json()["jobs"]} - seen)
-                seen |= {job["started"] for job in one.client.get("/jobs").json()["jobs"]}
-                behind.restart()
+            first = until(lambda: started(one))
+            behind.restart()
+            until(lambda: started(one) not in {None, first})
+            behind.restart()
             answer = waiting.result()
         message = "ComfyUI ended 2 times while it made this"
         assert answer.json() == {"error": {"type": "comfyui-failed", "message": message}}
