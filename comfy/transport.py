@@ -162,8 +162,9 @@ def _problems(body: dict[str, Any], graph: Graph) -> tuple[Problem, ...]:
     if error["type"] == "prompt_outputs_failed_validation":
         details = details or "no reason is given; a node that leads back to itself is one"
     node = details.removeprefix("Node ID '#").removesuffix("'") if error["type"] == "invalid_prompt" else ""
-    kind = str(graph.get(node, {}).get("class_type", ""))
-    return (Problem(node, kind, None, error["type"], _joined(error["message"], details)),)
+    entry = graph.get(node)
+    kind = entry.get("class_type", "") if isinstance(entry, dict) else ""
+    return (Problem(node, str(kind), None, error["type"], _joined(error["message"], details)),)
 
 
 def _joined(message: str, details: str) -> str:
