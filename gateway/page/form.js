@@ -6,6 +6,7 @@ const SIZES = [[1024, 1024], [1152, 896], [1216, 832], [1344, 768], [1536, 640]]
 const NAMES = { cfg: "CFG", loras: "LoRAs", batch: "Images" };
 const LONG_TEXT = 255;
 const SLIDER_SPAN = 4; // a bounded real number that spans no more is a slider
+const SLIDER_STEP = 0.05;
 
 /** Return an element; properties are set, not attributes, so nothing from the server is read as HTML. */
 export function element(name, properties = {}, ...children) {
@@ -36,15 +37,13 @@ export class Form {
     const main = [];
     const more = [];
     const required = new Set(schema.required);
-    const sized = schema.properties.width && schema.properties.height;
     for (const [name, each] of Object.entries(schema.properties)) {
       const field = this.#field(name, valued(each));
-      if (sized && name === "width") main.push(this.#presets(schema.properties));
-      (each.enum && !required.has(name) ? more : main).push(field);
+      ((each.enum || name === "batch") && !required.has(name) ? more : main).push(field);
     }
-    const images = main.filter((each) => each.classList.contains("image"));
-    const grid = element("div", { className: "grid" }, ...images, ...main.filter((each) => !images.includes(each)));
-    container.replaceChildren(grid);
+    main.sort((a, b) => b.classList.contains("image") - a.classList.contains("image"));
+    container.replaceChildren(element("div", { className: "grid" }, ...main));
+    if (this.#fields.has("width") && this.#fields.has("height")) this.#presets(schema.properties);
     if (more.length) {
       const rest = element("div", { className: "grid" }, ...more);
       container.append(element("details", {}, element("summary", { textContent: "More" }), rest));
@@ -102,8 +101,9 @@ export class Form {
       control.value = value ?? "";
       control.dispatchEvent(new Event("input"));
     };
+    const quiet = long || ["width", "height", "seed"].includes(name);
     const inside = name === "seed" ? [this.#seed(control)] : [control];
-    const field = this.#add(name, title(name), control, get, set, long || name === "seed" ? "" : schema.description, inside);
+    const field = this.#add(name, title(name), control, get, set, quiet ? "" : schema.description, inside);
     field.classList.toggle("wide", long || name === "seed" || schema.type === "string" && !schema.enum);
     set(schema.default);
     return field;
@@ -136,41 +136,49 @@ export class Form {
     return element("div", { className: "joined" }, control, draw);
   }
 
+  /** Put a choice of usual sizes before width and height, which show only where the size is free. */
   #presets({ width, height }) {
-    const fits = ([w, h]) => w <= width.maximum && h <= height.maximum && w >= width.minimum && h >= height.minimum;
+    const allows = (side, { minimum, maximum, multipleOf = 1 }) => side >= minimum && side <= maximum && side % multipleOf === 0;
+    const fits = ([w, h]) => allows(w, width) && allows(h, height);
     const sizes = SIZES.flatMap(([w, h]) => (w === h ? [[w, h]] : [[w, h], [h, w]])).filter(fits);
     const shape = ([w, h]) => (w === h ? "square" : w > h ? "landscape" : "portrait");
     const options = sizes.map((each) => new Option(`${each.join(" × ")} ${shape(each)}`, each.join()));
     const select = element("select", { id: "size" }, ...options, new Option("free", ""));
-    const sides = () => ["width", "height"].map((name) => this.#fields.get(name));
+    const sides = [this.#fields.get("width"), this.#fields.get("height")];
+    const show = () => {
+      for (const { control } of sides) control.closest(".field").hidden = select.value !== "";
+    };
     select.addEventListener("change", () => {
       const size = select.value.split(",");
-      if (size.length === 2) sides().forEach((side, at) => side.set(size[at]));
-      else sides()[0].control.focus();
-    });
-    queueMicrotask(() => {
-      const show = () => {
-        select.value = sides().map(({ get }) => get()).join();
-        if (select.selectedIndex < 0) select.value = "";
-      };
-      for (const { control } of sides()) control.addEventListener("input", show);
+      if (size.length === 2) sides.forEach((side, place) => side.set(Number(size[place])));
       show();
+      if (size.length !== 2) sides[0].control.focus();
     });
-    return element("div", { className: "field wide" }, element("label", { htmlFor: "size", textContent: "Size" }), select);
+    const match = (event) => {
+      if (event?.isTrusted) return (select.value = ""); // what is being typed does not vanish
+      select.value = sides.map(({ get }) => get()).join();
+      if (select.selectedIndex < 0) select.value = "";
+      show();
+    };
+    for (const { control } of sides) control.addEventListener("input", match);
+    match();
+    const field = element("div", { className: "field wide" }, element("label", { htmlFor: "size", textContent: "Size" }), select);
+    sides[0].control.closest(".field").before(field);
   }
 
   #slider(name, schema, label = title(name)) {
-    const control = element("input", { type: "range", min: schema.minimum, max: schema.maximum, step: 0.05 });
-    // a slider steps from its minimum, which would not reach round values
-    control.min = Math.floor(schema.minimum / 0.05) * 0.05;
+    // a slider steps from its minimum: 0.01 would make 0.06, 0.11
+    const min = Math.floor(schema.minimum / SLIDER_STEP) * SLIDER_STEP;
+    const control = element("input", { type: "range", min, max: schema.maximum, step: SLIDER_STEP });
     const shown = element("output");
-    const get = () => Math.max(schema.minimum, Number(control.value));
-    const show = () => (shown.textContent = get().toFixed(2));
+    let exact; // what was filled in need not be on a step
+    const get = () => Math.max(schema.minimum, exact);
     const set = (value) => {
+      exact = value;
       control.value = value;
-      show();
+      shown.textContent = value.toFixed(2);
     };
-    control.addEventListener("input", show);
+    control.addEventListener("input", () => set(Number(control.value)));
     const row = element("div", { className: "slide" }, control, shown);
     const field = this.#add(name, label, control, get, set, schema.description, [row]);
     field.classList.add("wide");
@@ -251,7 +259,7 @@ export class Form {
       });
     }
     const safely = (value) => set(value).catch((error) => complain(error.message));
-    const field = this.#add(name, title(name), control, () => id, safely, schema.description, [zone]);
+    const field = this.#add(name, title(name), control, () => id, safely, "", [zone]);
     field.classList.add("wide", "image");
     return field;
   }

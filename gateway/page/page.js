@@ -9,7 +9,7 @@ const RETRY_MS = 5000;
 
 const at = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const money = (dollars) => `$${dollars.toFixed(dollars < 1 ? 4 : 2)}`;
+const money = (dollars) => `$${dollars.toFixed(4)}`;
 
 let workflows = new Map();
 let canEnhance = false;
@@ -56,7 +56,7 @@ async function generate(event) {
     const job = await json("/jobs", { workflow: at("workflow").value, ...form.values });
     jobs.set(job.id, job);
     select(job.id);
-    at("stage").scrollIntoView({ block: "nearest" });
+    at("frame").scrollIntoView({ block: "nearest" });
   } catch (error) {
     complain(error);
   } finally {
@@ -108,14 +108,15 @@ function summary({ state, position, seconds, cost, images }) {
   if (state === "running") return "Drawing";
   if (state === "failed") return "Failed";
   if (state === "cancelled") return "Cancelled";
-  const { width, height } = images[selected.index];
-  return [`Done in ${seconds.toFixed(1)} s`, cost !== null && money(cost), `${width} × ${height}`].filter(Boolean).join(", ");
+  const { width, height, seed } = images[selected.index];
+  const parts = [`Done in ${seconds.toFixed(1)} s`, cost !== null && money(cost), `${width} × ${height}`];
+  if (Number.isInteger(seed)) parts.push(`seed ${seed}`);
+  return parts.filter(Boolean).join(", ");
 }
 
 function showStage() {
   const job = current();
   const { state, parameters } = job;
-  const seed = currentImage()?.seed;
   const said = summary(job);
   if (at("status").textContent !== said) at("status").textContent = said;
   at("empty").hidden = true;
@@ -126,14 +127,13 @@ function showStage() {
   at("cancel").hidden = ENDED.includes(state);
   at("download").hidden = at("reuse").hidden = state !== "done";
   at("start").hidden = state !== "done" || !starter();
-  at("reuse-seed").hidden = !Number.isInteger(seed);
-  at("reuse-seed").textContent = `Use seed ${seed}`;
+  at("reuse-seed").hidden = !Number.isInteger(currentImage()?.seed);
 }
 
 function showProgress(progress, running = true) {
   const bar = at("progress");
   bar.hidden = !running;
-  if (progress) Object.assign(bar, progress);
+  if (progress) Object.assign(bar, { max: progress.max, value: progress.value });
   else bar.removeAttribute("value");
   at("step").textContent = progress ? `${progress.value} of ${progress.max}` : "";
 }
@@ -143,6 +143,7 @@ async function follow(id, signal) {
   while (!signal.aborted) {
     try {
       for await (const [kind, data] of events(`/jobs/${id}/events`, signal)) {
+        if (signal.aborted) return;
         if (kind === "progress") showProgress(data);
         else if (kind === "preview") put(`data:${data.mime};base64,${data.data}`);
         else {
@@ -153,7 +154,7 @@ async function follow(id, signal) {
         }
       }
     } catch (error) {
-      if (signal.aborted || error.status >= 400) return;
+      if (signal.aborted || (error.status >= 400 && error.status < 500)) return;
     }
     await sleep(REFRESH_MS);
   }
@@ -163,6 +164,7 @@ async function cancel() {
   try {
     const job = await json(`/jobs/${selected.id}`, null, "DELETE");
     jobs.set(job.id, job);
+    showStage();
   } catch (error) {
     show(at("failure"), error.message);
   }
@@ -184,7 +186,7 @@ function reuse() {
   const { workflow, parameters } = current();
   if (workflows.has(workflow)) choose(workflow);
   form.fill(parameters);
-  at("form").scrollIntoView();
+  at("workflow").scrollIntoView({ block: "nearest" });
 }
 
 /** Return the workflow and parameter that an image can start, if there is one. */
@@ -198,10 +200,10 @@ function starter() {
 function start() {
   const [name, parameter] = starter();
   const id = currentImage().url.split("/").pop();
-  const { prompt, negative_prompt } = current().parameters;
+  const { prompt, negative_prompt, width, height } = current().parameters;
   choose(name);
-  form.fill({ prompt, negative_prompt, [parameter]: id });
-  at("form").scrollIntoView();
+  form.fill({ prompt, negative_prompt, width, height, [parameter]: id });
+  at("workflow").scrollIntoView({ block: "nearest" });
 }
 
 // Those made before
@@ -234,7 +236,7 @@ function showGallery() {
   });
   at("past").hidden = !shown.length;
   const spent = [...jobs.values()].reduce((sum, { cost }) => sum + (cost ?? 0), 0);
-  at("account").textContent = price === null ? "" : `${money(spent)} so far, at ${money(price)}/h`;
+  at("account").textContent = price === null ? "" : `${money(spent)} so far, $${price.toFixed(2)}/h`;
 }
 
 function makeTile({ id, state, images, parameters, workflow }, index) {
@@ -244,7 +246,7 @@ function makeTile({ id, state, images, parameters, workflow }, index) {
   button.setAttribute("aria-label", state === "done" ? label : `${words[state]}: ${label}`);
   button.addEventListener("click", () => {
     select(id, index);
-    at("stage").scrollIntoView({ block: "nearest" });
+    at("frame").scrollIntoView({ block: "nearest" });
   });
   const tile = element("li", {}, button);
   if (state === "done") {
@@ -292,12 +294,12 @@ async function enter() {
     price = who.price;
     canEnhance = who.enhance;
     workflows = new Map(offered.map((each) => [each.name, each]));
+    const before = at("workflow").value;
     at("workflow").replaceChildren(...offered.map(({ name }) => new Option(name.replaceAll("-", " "), name)));
     if (at("ask").open) at("ask").close();
     at("token").value = "";
     at("leave").hidden = false;
-    form = undefined;
-    choose(offered[0].name);
+    choose(workflows.has(before) ? before : offered[0].name);
     at("form").hidden = false;
     jobs.clear();
     await refresh();
