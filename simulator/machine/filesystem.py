@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import grp
 import hashlib
+import json
 import os
 import pwd
 import shutil
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ DIRECTORIES = (
     *("tmp", "var/cache", "var/lib", "var/log", "var/tmp", "workspace"),
 )
 PROGRAMS = Path(__file__).parents[1] / "image"
+SITE = Path(PIL.__file__).parents[1]
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ADDRESS = "172.17.0.2"  # the first one that Docker's bridge gives out
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -56,7 +59,8 @@ class Files:
         self._shown = {
             "/usr/local": self._local,
             "/opt/simulated/python": Path(sys.base_prefix),
-            "/opt/simulated/packages": Path(PIL.__file__).parents[1],
+            "/opt/simulated/packages": SITE,
+            "/opt/simulated/wheels": SITE,
             "/opt/simulated/image": PROGRAMS,
         }
         if web:
@@ -104,11 +108,11 @@ class Files:
             if Path("/", name).is_dir() and not Path("/", name).is_symlink()
         ]
         binds += [_bind(host, f"/etc/{host.name}") for host in _existing("/etc", ETC)]
+        # Only what the image's programs import and what they can install, not all that the simulator has.
+        parts = {"/opt/simulated/packages": ("PIL", "pillow.libs"), "/opt/simulated/wheels": _wheels()}
         for inside, host in self._shown.items():
-            if inside == "/opt/simulated/packages":
-                # Only what the image's programs import, not all that the simulator has installed.
-                names = ("PIL", "pillow.libs")
-                binds += [_bind(found, f"{inside}/{found.name}") for found in _existing(host, names)]
+            if inside in parts:
+                binds += [_bind(found, f"{inside}/{found.name}") for found in _existing(host, parts[inside])]
             else:
                 binds.append(_bind(host, inside, writable=host == self._local))
         binds.append(_bind(self.root / "meminfo", "/proc/meminfo"))
@@ -201,6 +205,18 @@ def _own_names() -> tuple[str, str]:
     except KeyError:
         return "", ""
     return f"{user}:x:0:0::/root:/bin/bash\n", f"{group}:x:0:\n"
+
+
+def _wheels() -> tuple[str, ...]:
+    """Return what the packages that an image can really install consist of, by name in site-packages."""
+    listed = (PROGRAMS / "lib/dist-packages/programs/wheels.json").read_text(encoding="utf-8")
+    found = {
+        file.parts[0]
+        for name in json.loads(listed)["real"]
+        for file in metadata.distribution(name).files or []
+        if file.parts[0] not in {"..", "__pycache__"}
+    }
+    return (*sorted(found), "pillow.libs")
 
 
 def _bind(source: Path, target: str, *, writable: bool = False) -> Bind:

@@ -26,8 +26,9 @@ deactivate() {{ PATH="${{PATH#"$VIRTUAL_ENV/bin:"}}"; unset VIRTUAL_ENV; unset -
 ENTRYPOINT = """#!/bin/bash
 # Boots the image's services, provisioning first; like the real one it does not return.
 touch {mark}
-python3 -IS -c 'import sys; sys.path.insert(0, "{packages}"); from hardware import clock; clock.sleep(40)'
-rm -f {mark}
+python3 -IS -c 'import sys; sys.path.insert(0, "{packages}")
+from programs import supervisorctl
+supervisorctl.boot("{mark}")'
 exec sleep infinity
 """
 
@@ -45,13 +46,16 @@ def install(files: Files, spec: MachineSpec) -> None:
     repository = spec.image.partition(":")[0]
     if "kohya" in repository:
         if is_vast_image(spec.image):
-            _install_trainer(files)
+            _fill_environment(files, "kohya_image")
         scripts = files.host_path("/workspace/kohya_ss/sd-scripts")
         if not scripts.exists():
             shutil.copytree(PROGRAMS / "sd-scripts", scripts, symlinks=True)
     if "comfy" in repository:
-        for folder in ("models/checkpoints", "models/loras", "input", "output"):
-            files.host_path(f"/workspace/ComfyUI/{folder}").mkdir(parents=True, exist_ok=True)
+        if is_vast_image(spec.image):
+            _fill_environment(files, "comfy_image")
+        checkout = files.host_path("/workspace/ComfyUI")
+        if not checkout.exists():
+            shutil.copytree(PROGRAMS / "comfyui", checkout)
 
 
 def is_vast_image(image: str) -> bool:
@@ -86,6 +90,7 @@ def write_facts(files: Files, spec: MachineSpec, scale: float) -> None:
         "ram_mib": spec.ram,
         "image": spec.image,
         "web": files.seen_path("/opt/simulated/web") if web.is_dir() else None,
+        "wheels": files.seen_path("/opt/simulated/wheels"),
         "faults": sorted(spec.faults),
     }
     file = files.host_path("/etc/simulated.json")
@@ -107,15 +112,16 @@ def _install_vast(files: Files) -> None:
         bashrc.write_text('[ -z "$PS1" ] && return\n. "$(dirname "$HOME")/venv/main/bin/activate"\n')
 
 
-def _install_trainer(files: Files) -> None:
+def _fill_environment(files: Files, build: str) -> None:
     """Fill the environment as the image's build did, unless that was done for this way to see it."""
     venv, seen = files.host_path("/venv/main"), files.seen_path("/venv/main")
-    accelerate = venv / "bin/accelerate"
-    if accelerate.exists() and accelerate.read_text().startswith(f"#!{seen}/"):
+    mark = venv / "filled-for"
+    if mark.exists() and mark.read_text() == seen:
         return
     packages = PROGRAMS / "lib/dist-packages"
     subprocess.run(
-        [sys.executable, "-m", "programs.kohya_image", str(venv), seen],
+        [sys.executable, "-m", f"programs.{build}", str(venv), seen],
         env={**os.environ, "PYTHONPATH": str(packages)},
         check=True,
     )
+    mark.write_text(seen)

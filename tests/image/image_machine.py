@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import PIL
 from PIL import Image
 
 IMAGE = Path(__file__).parents[2] / "simulator" / "image"
@@ -83,6 +84,7 @@ def make_machine(home: Path) -> Machine:
             "ram_mib": 65536,
             "image": "vastai/pytorch:2.7.1-cu128-py311",
             "web": None,
+            "wheels": str(Path(PIL.__file__).parents[1]),
             "faults": [],
         },
     )

@@ -31,6 +31,7 @@ class Machine(NamedTuple):
         ram_mib: host memory of the rented share.
         image: docker image reference.
         web: folder that stands for the internet, `<host>/<path>`; None for none.
+        wheels: folder with the packages that can really be installed; None for none.
         faults: what is broken: `disk_full`, `hub_429`, `nan_loss`.
     """
 
@@ -42,6 +43,7 @@ class Machine(NamedTuple):
     ram_mib: int
     image: str
     web: str | None
+    wheels: str | None
     faults: frozenset[str]
 
 
@@ -64,5 +66,6 @@ def machine() -> Machine:
         ram_mib=facts["ram_mib"],
         image=facts["image"],
         web=facts["web"],
+        wheels=facts.get("wheels"),
         faults=frozenset(facts["faults"]),
     )

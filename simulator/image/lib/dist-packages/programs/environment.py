@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from programs import real_wheels
 from programs.resolver import normal
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Environment:
         """Put a package there: its metadata, something to import, and its commands."""
         name, version, _, needs, module, commands = package
         self._adopt()
+        if real_wheels.version(name) == version:
+            real_wheels.link(name, self.packages)
+            return
         information = self._information(name, version)
         information.mkdir(exist_ok=True)
         requirements = "".join(f"Requires-Dist: {need}\n" for need in needs)
@@ -125,12 +129,15 @@ class Environment:
     def remove(self, name: str, version: str, commands: dict[str, str]) -> None:
         """Take a package away."""
         information = self._information(name, version)
-        module = (information / "top_level.txt").read_text().strip()
+        modules = set((information / "top_level.txt").read_text().split())
         shutil.rmtree(information)
-        if not any(
-            file.read_text().strip() == module for file in self.packages.glob("*.dist-info/top_level.txt")
-        ):
-            shutil.rmtree(self.packages / module, ignore_errors=True)
+        for file in self.packages.glob("*.dist-info/top_level.txt"):
+            modules -= set(file.read_text().split())
+        for path in (self.packages / module for module in modules):
+            if path.is_symlink():
+                path.unlink()
+            else:
+                shutil.rmtree(path, ignore_errors=True)
         for command in commands:
             (self.folder / "bin" / command).unlink(missing_ok=True)
 

@@ -93,7 +93,8 @@ def _rev_parse(clone: Clone, options: list[str]) -> bool:
 
 def _fetch(clone: Clone, options: list[str]) -> bool:
     values, _, rest = _sorted(options)
-    ref = rest[1] if len(rest) > 1 else None
+    refs = [item for item in rest[1:] if item != "tag"]
+    ref = refs[0] if refs else None
     repository = _found(clone.url)
     commit = repository.commit(ref)
     if commit is None:

@@ -48,7 +48,19 @@ _SD_SCRIPTS = {
     "sd3": "3265f2edfbb80d393a495ff5e37e3e89e7545492",
     "v0.9.1": "8f4ee8fc343b047965cd8976fca65c3a35b7593a",
 }
+_COMFYUI = Repository(
+    _IMAGE / "comfyui",
+    110,
+    12,
+    dict.fromkeys(("master", "v0.3.64"), "a125cd84b054a57729b5eecab930ca9408719832"),
+)
 _KNOWN = {
+    "github.com/comfyanonymous/ComfyUI": _COMFYUI,
+    "github.com/Comfy-Org/ComfyUI": _COMFYUI,
+    # made up: a pack of nodes that is small enough to be real
+    "github.com/lumenworks/ComfyUI-FilmGrain": Repository(
+        _IMAGE / "film_grain", 1, 1, {"main": "5d0c6a3f1b9e42d7a8c4e01f7b6d93a25e8f4c10"}
+    ),
     "github.com/kohya-ss/sd-scripts": Repository(_IMAGE / "sd-scripts", 31, 9, _SD_SCRIPTS),
     "github.com/bmaltais/kohya_ss": Repository(
         None, 30, 6, {"master": "90e75c908e8a2518a343310440c62326d94225b5"}

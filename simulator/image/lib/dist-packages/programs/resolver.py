@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 
 from hardware.facts import machine
 
+from programs import real_wheels
+
 # What download.pytorch.org has besides torch itself.
 _TORCH_INDEX = {
     "torch", "torchvision", "torchaudio", "xformers", "triton", "numpy", "pillow", "filelock", "fsspec",
     "jinja2", "markupsafe", "mpmath", "networkx", "sympy", "typing-extensions", "setuptools", "packaging",
     "certifi", "requests",
 }  # fmt: skip
+_LATER = "2026"
 _TORCH_FAMILY = ("torch", "torchvision", "torchaudio", "xformers")
 
 
@@ -52,6 +55,7 @@ def resolve(
     *,
     upgrade: bool,
     needs: bool,
+    until: str | None = None,
 ) -> list[Package]:
     """Return every package that the specs bring, those already there included.
 
@@ -62,6 +66,7 @@ def resolve(
         constraints: requirements that only count for what is brought anyway.
         upgrade: replace what is there by the newest that fits.
         needs: include what the packages need.
+        until: the day after which nothing is taken, `YYYY-MM-DD`.
 
     Raises:
         Unsatisfiable: a package or a version that no index has.
@@ -77,7 +82,7 @@ def resolve(
         name = queue.pop(0)
         if name in plan:
             continue
-        plan[name] = _choose(name, wanted.get(name), installed, indexes, torch, upgrade=upgrade)
+        plan[name] = _choose(name, wanted.get(name), installed, indexes, torch, upgrade=upgrade, until=until)
         if needs:
             queue += plan[name].needs
     return sorted(plan.values())
@@ -157,8 +162,16 @@ def _choose(
     torch: str,
     *,
     upgrade: bool,
+    until: str | None,
 ) -> Package:
     data = _data()
+    real = real_wheels.version(name) if name in data["real"] else None
+    pin = want.version if want and want.operator == "==" else None
+    if real and "pypi" in indexes and (pin == real or (name not in data["packages"] and pin is None)):
+        needs = [
+            need for need in real_wheels.needs(name) if need in data["packages"] or real_wheels.version(need)
+        ]
+        return Package(name, real, 0.5, needs, "", {})
     if name not in data["packages"] or (
         "pypi" not in indexes and name not in _TORCH_INDEX and not name.startswith("nvidia-")
     ):
@@ -167,6 +180,8 @@ def _choose(
             "we can conclude that your requirements are unsatisfiable."
         )
     newest, megabytes, needs, *module = data["packages"][name]
+    if name in data["later"] and pin is None and (until is None or until > _LATER):
+        newest, megabytes, needs = data["later"][name]
     bare, _, build = torch.partition("+")
     if name in _TORCH_FAMILY:
         version = torch if name == "torch" else data.get(name, {}).get(bare, bare)

@@ -13,7 +13,7 @@ _WITH_VALUE = {
     "--torch-backend": "backend", "-c": "constraint", "--constraint": "constraint", "--format": "format",
     "--index-strategy": "", "--prerelease": "", "--link-mode": "", "--cache-dir": "", "-f": "",
     "--find-links": "", "--prompt": "", "--directory": "", "--resolution": "", "--target": "",
-    "--prefix": "", "--exclude-newer": "", "--no-build-isolation-package": "", "--no-binary": "",
+    "--prefix": "", "--exclude-newer": "until", "--no-build-isolation-package": "", "--no-binary": "",
     "--only-binary": "",
 }  # fmt: skip
 

@@ -75,6 +75,7 @@ def _install(environment: Environment, installed: dict[str, str], options: Optio
             _constraints(options),
             upgrade=bool({"-U", "--upgrade"} & options.flags),
             needs="--no-deps" not in options.flags,
+            until=options.last("until"),
         )
     except resolver.Unsatisfiable as error:
         warn(f"  \N{MULTIPLICATION SIGN} No solution found when resolving dependencies:\n  ╰─▶ {error}")
@@ -119,6 +120,7 @@ def _specs(options: Options) -> tuple[list[str], list[Path]]:
     """Return what is to be installed by name, and checkouts to be installed as they are."""
     specs = [item for item in options.rest if not item.startswith((".", "/"))]
     editable = [Path(folder).resolve() for folder in options.values.get("editable", [])]
+    hashed = "--require-hashes" in options.flags
     for name in options.values.get("requirement", []):
         file = Path(name)
         if not file.is_file():
@@ -128,6 +130,12 @@ def _specs(options: Options) -> tuple[list[str], list[Path]]:
             if text.startswith("-e"):
                 editable.append(Path(text[2:].strip()).resolve())
             elif text and not text.startswith(("#", "-")):
+                if hashed and not text.endswith("\\"):
+                    fail(
+                        "error: In `--require-hashes` mode, all requirements must have a hash, but none were "
+                        f"provided for: {text}",
+                        2,
+                    )
                 specs.append(text)
     for folder in editable:
         if not (folder / "setup.py").is_file() and not (folder / "pyproject.toml").is_file():

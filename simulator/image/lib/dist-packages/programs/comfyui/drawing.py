@@ -1,4 +1,4 @@
-"""The pictures: flat landscapes in cut paper, made from what a sampler was told. The same words give the same."""
+"""The pictures: landscapes in cut paper, made from what a sampler was told. The same words give the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Color = tuple[int, int, int]
 
 
 class Scene(NamedTuple):
-    """What a picture is drawn from; `index` is its place in the batch."""
+    """What a picture is drawn from; `place` tells it from the others of its batch."""
 
     checkpoint: str
     loras: tuple[tuple[str, float], ...]
@@ -27,13 +27,13 @@ class Scene(NamedTuple):
     steps: int
     cfg: float
     sampler: str
-    index: int
+    place: int
 
 
 def draw(scene: Scene, width: int, height: int) -> Image.Image:
     """Return the picture: the words give its colours, the seed its shapes, the rest the small things."""
     words = Random(hashlib.sha256(f"{scene.checkpoint}\n{scene.positive}".encode()).digest())
-    shapes = Random(f"{scene.seed}/{scene.index}/{scene.positive}")
+    shapes = Random(f"{scene.seed}/{scene.place}/{scene.positive}")
     hue, warmth = words.random(), words.uniform(0.25, 0.5)
     night = words.random() < 0.4
     image = _sky(hue, warmth, night=night).resize((width, height), Image.Resampling.BILINEAR)
@@ -44,7 +44,7 @@ def draw(scene: Scene, width: int, height: int) -> Image.Image:
     for layer in range(_LAYERS):
         _hills(pen, shapes, _paper(hue, warmth, layer / (_LAYERS - 1), night=night), layer, width, height)
     for name, strength in scene.loras:
-        cut = Random(f"{name}/{scene.seed}/{scene.index}")
+        cut = Random(f"{name}/{scene.seed}/{scene.place}")
         for _ in range(3):
             _rosette(pen, cut, abs(strength) * unit * cut.uniform(0.07, 0.16), width, height)
     return image

@@ -1,4 +1,4 @@
-"""The one worker: takes prompts, runs their nodes in the real server's order, tells what happens, fills the history."""
+"""The one worker: runs the prompts' nodes in the real one's order, tells what happens, keeps the history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from models.safetensors import SafetensorError
-from PIL import Image
 
 from programs.comfyui import speed
 from programs.comfyui.nodes import FUNCTIONS, Shown
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from PIL import Image
+
     from programs.comfyui.folders import Folders
     from programs.comfyui.sockets import Sockets
     from programs.comfyui.table import Table
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 _SENSITIVE = ("auth_token_comfy_org", "api_key_comfy_org")
 _TIPS = (
-    "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might have "
-    "accidentally set the batch_size to a large number."
+    "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before you might "
+    "have accidentally set the batch_size to a large number."
 )
 
 
@@ -63,9 +64,11 @@ class Worker(threading.Thread):
                 self.current = item[1]
                 extra = {key: value for key, value in item[3].items() if key not in _SENSITIVE}
                 self.interrupt.clear()
+                speed.use_gpu(busy=True)
                 execution = Execution(self, item, extra)
                 execution.run()
                 self.current = None
+                speed.use_gpu(busy=False)
                 self._queue.done(item, execution.entry())
                 if self.sockets.client is not None:
                     self.sockets.send("executing", {"node": None, "prompt_id": item[1]}, self.sockets.client)

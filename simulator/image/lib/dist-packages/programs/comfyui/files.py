@@ -48,16 +48,16 @@ def save(
         prefix = prefix.replace(f"%{name}%", str(value))
     prefix = os.path.normpath(prefix)
     subfolder, stem = os.path.split(prefix)
-    target = os.path.abspath(folder / subfolder)
+    target = os.path.normpath(folder / subfolder)
     common = os.path.commonpath((folder, target))
     if common != str(folder):
         raise Exception(  # noqa: TRY002 - the real one's
             "**** ERROR: Saving image outside the output folder is not allowed.\n full_output_folder: "
             f"{target}\n         output_dir: {folder}\n         commonpath: {common}"
         )
-    os.makedirs(target, exist_ok=True)
+    Path(target).mkdir(parents=True, exist_ok=True)
     number = re.compile(re.escape(stem) + r"_(\d+)_", re.IGNORECASE)
-    taken = [int(found[1]) for name in os.listdir(target) if (found := number.match(name))]
+    taken = [int(found[1]) for path in Path(target).iterdir() if (found := number.match(path.name))]
     text = PngInfo()
     for key, value in (metadata or {}).items():
         text.add_text(key, json.dumps(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class Folders:
         self.models["custom_nodes"] = [self.base / "custom_nodes"]
         for old, kind in _LEGACY.items():
             self.models[kind].append(self.base / "models" / old)
-        for file in (checkout / "extra_model_paths.yaml", *sum(args.extra_model_paths_config, [])):
+        for file in (checkout / "extra_model_paths.yaml", *chain(*args.extra_model_paths_config)):
             if file.is_file():
                 self._extend(file)
         for name, kind in _IN_OUTPUT.items():

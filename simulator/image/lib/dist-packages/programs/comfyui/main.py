@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import sys
 import time
 import traceback
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import uvicorn
-from hardware import gpu
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -28,10 +28,10 @@ from programs.comfyui.waiting import PromptQueue
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _IMPORTS = 6.0
 """Virtual seconds until torch and the nodes are imported."""
@@ -58,15 +58,15 @@ def main(checkout: Path | None = None) -> None:
     log(f"ComfyUI version: {system.VERSION}")
     table = Table(folders, args, log)
     features = {"supports_preview_metadata": True, "max_upload_size": round(args.max_upload_size * 1024**2)}
-    sockets = Sockets(features, lambda: queue.remaining())
-    queue = PromptQueue(sockets.tell_queue)
+    queue = PromptQueue()
+    sockets = Sockets(features, queue.remaining)
+    queue.changed = sockets.tell_queue
     worker = Worker(args, folders, table, queue, sockets, log)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         sockets.loop = asyncio.get_running_loop()
         worker.start()
-        gpu.occupy({0: 420}, 0)
         log(f"Starting server\n\nTo see the GUI go to: http://{address}:{args.port}")
         yield
 
@@ -82,7 +82,21 @@ def main(checkout: Path | None = None) -> None:
         Edge(app, args), log_config=None, log_level="critical", ws="websockets-sansio", ws_ping_interval=None,
         ws_max_size=64 * 1024**2, lifespan="on", timeout_graceful_shutdown=1,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=bound)
+    try:
+        _Server(config).run(sockets=bound)
+    except KeyboardInterrupt:
+        log("\nStopped server")
+    finally:
+        shutil.rmtree(folders.temp, ignore_errors=True)
+
+
+class _Server(uvicorn.Server):
+    """Ends by signals at once, as a program that does not catch them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals as they are."""
+        yield
 
 
 def _bind(address: str, port: int) -> socket.socket:
@@ -97,7 +111,8 @@ def _bind(address: str, port: int) -> socket.socket:
     except OSError as error:
         raise OSError(
             error.errno,
-            f"error while attempting to bind on address ('{address}', {port}): {(error.strerror or '').lower()}",
+            f"error while attempting to bind on address ('{address}', {port}): "
+            f"{(error.strerror or '').lower()}",
         ) from None
     bound.set_inheritable(True)
     return bound
@@ -126,14 +141,14 @@ class Edge:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watched(message: dict[str, object]) -> None:
+        async def watched(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 more = [
                     (name.lower().encode(), value.encode()) for name, value in self._cors_headers().items()
                 ]
-                message["headers"] = [*message.get("headers", []), *more]  # type: ignore[misc]
+                message["headers"] = [*message.get("headers", []), *more]
             await send(message)
 
         try:
@@ -168,5 +183,5 @@ def _foreign(host: str, origin: str) -> bool:
 async def _refused(_: Request, error: HTTPException) -> Response:
     if error.status_code == 404:
         return Response(status_code=404, media_type="application/octet-stream")
-    return PlainTextResponse(f"{error.status_code}: {error.detail}" if error.status_code == 405 else error.detail,
-                             error.status_code)  # fmt: skip
+    text = "405: Method Not Allowed" if error.status_code == 405 else error.detail
+    return PlainTextResponse(text, error.status_code)

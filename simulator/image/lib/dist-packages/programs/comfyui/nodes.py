@@ -78,7 +78,7 @@ def _vae(job: Job, vae_name: str) -> tuple[Any, ...]:
     return (vae_name,)
 
 
-def _text(job: Job, clip: Weights, text: str) -> tuple[Any, ...]:
+def _text(_: Job, clip: Weights, text: str) -> tuple[Any, ...]:
     speed.encode()
     return (f"{text}{''.join(f'|{name}:{strength}' for name, strength in clip.loras)}",)
 

@@ -18,10 +18,10 @@ _PRECISION = (
 )  # fmt: skip
 _SWITCHES = (
     "--auto-launch", "--disable-auto-launch", "--cpu-vae", "--force-channels-last", "--disable-xformers",
-    "--async-offload", "--force-non-blocking", "--disable-smart-memory", "--deterministic", "--mmap-torch-files",
-    "--disable-mmap", "--dont-print-server", "--quick-test-for-ci", "--windows-standalone-build",
-    "--disable-metadata", "--disable-all-custom-nodes", "--disable-api-nodes", "--multi-user", "--log-stdout",
-    "--enable-compress-response-body",
+    "--async-offload", "--force-non-blocking", "--disable-smart-memory", "--deterministic",
+    "--mmap-torch-files", "--disable-mmap", "--dont-print-server", "--quick-test-for-ci",
+    "--windows-standalone-build", "--disable-metadata", "--disable-all-custom-nodes",
+    "--disable-api-nodes", "--multi-user", "--log-stdout", "--enable-compress-response-body",
 )  # fmt: skip
 _VALUES = ("--tls-keyfile", "--tls-certfile", "--base-directory", "--output-directory", "--temp-directory",
            "--input-directory", "--user-directory", "--front-end-version", "--front-end-root",

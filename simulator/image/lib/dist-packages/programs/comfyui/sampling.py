@@ -1,14 +1,16 @@
-"""What travels between nodes in place of tensors: which weights, which words, which picture is to be drawn."""
+"""What travels between nodes in place of tensors: which weights, which words, which picture to draw."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
 from programs.comfyui import drawing
-from programs.comfyui.drawing import Scene
+
+if TYPE_CHECKING:
+    from programs.comfyui.drawing import Scene
 
 Images = list[Image.Image]
 
@@ -57,6 +59,6 @@ class Latent:
         else:
             image = Image.new("RGB", size, (118, 110, 98))
         for scene, share in self.layers:
-            drawn = drawing.draw(scene._replace(index=index), *size)
+            drawn = drawing.draw(scene._replace(place=index), *size)
             image = drawn if share >= 1 else Image.blend(image, drawn, share)
         return image

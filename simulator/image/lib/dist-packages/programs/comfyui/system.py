@@ -38,6 +38,7 @@ def stats(args: argparse.Namespace) -> dict[str, Any]:
         },
         "devices": [{
             "name": name, "type": kind, "index": index, "vram_total": vram, "vram_free": free,
-            "torch_vram_total": 0 if kind == "cuda" else vram, "torch_vram_free": 0 if kind == "cuda" else free,
+            "torch_vram_total": 0 if kind == "cuda" else vram,
+            "torch_vram_free": 0 if kind == "cuda" else free,
         }],
     }  # fmt: skip

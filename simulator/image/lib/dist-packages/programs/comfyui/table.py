@@ -100,9 +100,8 @@ class Table:
         except Exception as error:  # noqa: BLE001 - whatever a pack does, the server starts without it
             log(f"Cannot import {file.parent} module for custom nodes: {error}")
             failed = " (IMPORT FAILED)"
-        log(
-            f"Import times for custom nodes:\n   {time.monotonic() - began:.1f} seconds{failed}: {file.parent}"
-        )
+        took = time.monotonic() - began
+        log(f"Import times for custom nodes:\n   {took:.1f} seconds{failed}: {file.parent}")
 
 
 def _record(

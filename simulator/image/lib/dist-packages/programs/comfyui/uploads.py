@@ -54,8 +54,8 @@ def store(form: dict[str, Part], folders: Folders, *, mask: bool) -> dict[str, s
     if base is None or not image.filename:
         raise ValueError(f"type {kind!r}, file name {image.filename!r}")
     original = json.loads(values["original_ref"]) if mask else None
-    folder = Path(os.path.abspath(base / subfolder))
-    path = Path(os.path.abspath(folder / image.filename))
+    folder = Path(os.path.normpath(base / subfolder))
+    path = Path(os.path.normpath(folder / image.filename))
     if os.path.commonpath((base, path)) != str(base):
         return None
     content = image.content if original is None else _masked(image.content, original, folders)

@@ -20,7 +20,9 @@ class Verdict(NamedTuple):
     node_errors: dict[str, Any]
 
 
-def validate(graph: Graph, table: Table, folders: Folders, targets: list[str] | None) -> Verdict:
+def validate(  # noqa: C901 - the real one's steps in their order
+    graph: Graph, table: Table, folders: Folders, targets: list[str] | None
+) -> Verdict:
     """Check a graph; values are converted in place, as the real one does.
 
     Raises:
@@ -29,8 +31,8 @@ def validate(graph: Graph, table: Table, folders: Folders, targets: list[str] | 
     outputs = []
     for node in graph:
         if "class_type" not in graph[node]:
-            return _refused("invalid_prompt", "Cannot execute because a node is missing the class_type property.",
-                            f"Node ID '#{node}'")  # fmt: skip
+            message = "Cannot execute because a node is missing the class_type property."
+            return _refused("invalid_prompt", message, f"Node ID '#{node}'")
         name = graph[node]["class_type"]
         if name not in table:
             return _refused(
@@ -153,11 +155,11 @@ class _Check:
             return
         options = kind if isinstance(kind, list) else settings.get("options") if kind == "COMBO" else None
         if "min" in settings and value < settings["min"]:
-            errors.append(_error("value_smaller_than_min",
-                                 f"Value {value} smaller than min of {settings['min']}", key, **about))  # fmt: skip
+            message = f"Value {value} smaller than min of {settings['min']}"
+            errors.append(_error("value_smaller_than_min", message, key, **about))
         elif "max" in settings and value > settings["max"]:
-            errors.append(_error("value_bigger_than_max",
-                                 f"Value {value} bigger than max of {settings['max']}", key, **about))  # fmt: skip
+            message = f"Value {value} bigger than max of {settings['max']}"
+            errors.append(_error("value_bigger_than_max", message, key, **about))
         elif options is not None and value not in options:
             long = len(options) > _LONG_LIST
             listed = f"(list of length {len(options)})" if long else str(options)

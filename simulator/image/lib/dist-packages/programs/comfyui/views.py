@@ -6,14 +6,13 @@ import io
 import mimetypes
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 from starlette.responses import FileResponse, Response
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from starlette.datastructures import QueryParams
 
     from programs.comfyui.folders import Folders
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _CODE = {"text/html", "text/html-sandboxed", "application/xhtml+xml", "text/javascript", "text/css"}
 
 
-def view(query: QueryParams, folders: Folders) -> Response:
+def view(query: QueryParams, folders: Folders) -> Response:  # noqa: C901, PLR0911 - one check after the other
     """Answer, with the checks in the real server's order."""
     name = query.get("filename")
     if name is None:
@@ -37,9 +36,9 @@ def view(query: QueryParams, folders: Folders) -> Response:
     base = folder
     if "subfolder" in query:
         folder = folder / query["subfolder"]
-        if os.path.commonpath((os.path.abspath(folder), base)) != str(base):
+        if os.path.commonpath((os.path.normpath(folder), base)) != str(base):
             return Response(status_code=403)
-    file = folder / os.path.basename(name)
+    file = folder / Path(name).name
     if not file.is_file():
         return Response(status_code=404)
     named = {"Content-Disposition": f'filename="{file.name}"'}
@@ -64,7 +63,7 @@ def view(query: QueryParams, folders: Folders) -> Response:
 def _preview(file: Path, query: QueryParams, named: dict[str, str]) -> Response:
     form, _, quality = query["preview"].partition(";")
     form = "jpeg" if form == "jpeg" and "a" not in query.get("channel", "") else "webp"
-    image = Image.open(file)
+    image: Image.Image = Image.open(file)
     if form == "jpeg" or query.get("channel") == "rgb":
         image = image.convert("RGB")
     return _encoded(image, form.upper(), named, quality=int(quality) if quality.isdigit() else 90)

@@ -16,11 +16,15 @@ _REMEMBERED = 10_000
 
 
 class PromptQueue:
-    """Queue and history of one server; `changed` is called at each change."""
+    """Queue and history of one server.
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    Attributes:
+        changed: called at each change.
+    """
+
+    def __init__(self) -> None:
         """Start empty."""
-        self._changed = changed
+        self.changed: Callable[[], None] = lambda: None
         self._condition = threading.Condition(threading.RLock())
         self._pending: list[Item] = []
         self._running: dict[str, Item] = {}
@@ -31,7 +35,7 @@ class PromptQueue:
         """Add a prompt."""
         with self._condition:
             heapq.heappush(self._pending, item)
-            self._changed()
+            self.changed()
             self._condition.notify()
 
     def get(self, timeout: float) -> Item | None:
@@ -43,7 +47,7 @@ class PromptQueue:
                 return None
             item = heapq.heappop(self._pending)
             self._running[item[1]] = item
-            self._changed()
+            self.changed()
             return item
 
     def done(self, item: Item, entry: dict[str, Any]) -> None:
@@ -53,7 +57,7 @@ class PromptQueue:
             if len(self._history) >= _REMEMBERED:
                 self._history.pop(next(iter(self._history)))
             self._history[item[1]] = entry
-            self._changed()
+            self.changed()
 
     def current(self) -> tuple[list[Item], list[Item]]:
         """Return what runs, and what waits in the order of the heap."""
@@ -71,7 +75,7 @@ class PromptQueue:
             if len(kept) < len(self._pending):
                 self._pending = kept
                 heapq.heapify(self._pending)
-                self._changed()
+                self.changed()
 
     def history(self) -> dict[str, dict[str, Any]]:
         """Return the entries, oldest first."""
