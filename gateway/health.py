@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from comfy.errors import ComfyError
+from comfy.events import Queued
 from comfy.nodes import validate
 from comfy.workflows import Limits, Workflow, seeded
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from comfy.client import ComfyClient
+    from comfy.events import Event
 
 _POLL: Final = 1.0
 _RETRY: Final = 5.0
@@ -56,9 +58,10 @@ class Health:
         self._heard = time.monotonic()
         self._queue: list[str] = []
 
-    def news(self) -> None:
-        """Note that ComfyUI works."""
-        self._heard = time.monotonic()
+    def hear(self, event: Event | None = None) -> None:
+        """Note that ComfyUI works, unless all it says is that something waits."""
+        if not isinstance(event, Queued):
+            self._heard = time.monotonic()
 
     def lost(self, reason: str) -> None:
         """Note that ComfyUI has to be tried again before it is used."""
@@ -69,13 +72,16 @@ class Health:
     async def prepare(self) -> None:
         """Make an image whenever ComfyUI has to be tried. Does not end."""
         while True:
+            if self.ill:
+                await asyncio.sleep(_POLL)
+                continue
             try:
                 self._unusable.clear()
                 self.reason = await self._try()
             except ComfyError as error:
                 self.reason = str(error)
             if self.reason:
-                await asyncio.sleep(_RETRY if self.ill is None else _POLL)
+                await asyncio.sleep(_RETRY)
             elif not self._unusable.is_set():
                 self.usable.set()
                 await self._unusable.wait()
@@ -96,7 +102,7 @@ class Health:
             {"prompt": "", "width": side, "height": side, "steps": 1, "seed": 0}
         )
         graph = first.build(parameters, f"fragua/{secrets.token_hex(16)}")
-        await self._client.run(graph, on_event=lambda _: self.news(), deadline=_WARM_UP_SECONDS)
+        await self._client.run(graph, on_event=self.hear, deadline=_WARM_UP_SECONDS)
         return None
 
     def _problems(self, workflow: Workflow, table: Mapping[str, Any]) -> list[Any]:
@@ -113,10 +119,10 @@ class Health:
             except ComfyError as error:
                 self.ill = str(error)
                 self.lost(self.ill)
-                self.news()
+                self.hear()
             else:
                 if not self._queue or set(self._queue) - set(queue):
-                    self.news()
+                    self.hear()
                 self._queue = queue
                 silent = time.monotonic() - self._heard
                 self.ill = None
@@ -138,4 +144,4 @@ class Health:
                 os.kill(pid, signal.SIGTERM)
                 log.warning("%s; ended process %d", self.ill, pid)
                 self._restarted()
-                self.news()
+                self.hear()

@@ -232,7 +232,7 @@ class Worker:
         return workflow.build(parameters.model_copy(update=files), f"fragua/{secrets.token_hex(16)}")
 
     def _hear(self, job: Job, event: Event, limit: asyncio.Timeout) -> None:
-        self._health.news()
+        self._health.hear(event)
         if not isinstance(event, Queued | Finished) and job.state == "queued":
             job.state, job.started, job.position = "running", time.time(), None
             limit.reschedule(asyncio.get_running_loop().time() + self._settings.timeout)

@@ -173,7 +173,8 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(shared: Gateway) 
     host, port = shared.client.base_url.host, shared.client.base_url.port
     for path, limit in (("/generate", 1_000_000), ("/uploads", 2_000_000)):
         with socket.create_connection((host, port), timeout=10) as raw:
-            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {shared.client.headers['authorization']}\r\n"
+            token = shared.client.headers["authorization"]
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n"
             raw.sendall(f"{head}Content-Type: image/png\r\nContent-Length: 100000000000\r\n\r\n".encode())
             answer = raw.makefile("rb").read().decode()
         assert answer.startswith("HTTP/1.1 413 ")

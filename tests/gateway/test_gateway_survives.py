@@ -3,11 +3,25 @@
 import json
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 from comfy_server import comfyui
 from gateway_server import MODELS, Gateway, gateway, gateway_process, until
+
+LITTLE = 2200
+"""MiB that hold 256x256, and no two megapixels."""
+
+
+@pytest.fixture
+def little_memory(tmp_path) -> Iterator[Gateway]:
+    with (
+        comfyui(tmp_path / "gateway/comfyui", vram=LITTLE) as behind,
+        gateway(tmp_path / "gateway", behind.url) as one,
+    ):
+        yield one
 
 
 def ready(one: Gateway) -> bool:
@@ -139,26 +153,25 @@ def test_a_model_that_goes_missing_fails_the_job_by_its_name(tmp_path) -> None:
         assert one.post(loras={}).status_code == 200
 
 
-def test_what_the_gpu_cannot_hold_is_said_so_and_the_next_job_runs(comfy, tmp_path) -> None:
-    limits = {"limits": {"max_side": 16384, "max_pixels": 16384**2}}
-    with gateway(tmp_path, comfy.url, catalogue=limits) as one:
-        answer = one.post(width=16384, height=16384)
-        assert answer.status_code == 507
-        message = "the GPU's memory does not hold this: ask for a smaller size or batch"
-        assert answer.json() == {"error": {"type": "out-of-memory", "message": message}}
-        assert one.post().status_code == 200
+def test_what_the_gpu_cannot_hold_is_said_so_and_the_next_job_runs(little_memory: Gateway) -> None:
+    answer = little_memory.post(width=2048, height=1024)
+    assert answer.status_code == 507
+    message = "the GPU's memory does not hold this: ask for a smaller size or batch"
+    assert answer.json() == {"error": {"type": "out-of-memory", "message": message}}
+    assert little_memory.post().status_code == 200
 
 
-def test_memory_that_another_workflow_may_have_filled_is_freed_once(comfy, tmp_path) -> None:
-    limits = {"limits": {"max_side": 16384, "max_pixels": 16384**2}}
-    with gateway(tmp_path, comfy.url, catalogue=limits) as one:
-        before = len(httpx.get(f"{comfy.url}/history").json())
-        upload = one.client.post(
-            "/uploads", content=one.post().content, headers={"Content-Type": "image/png"}
-        ).json()
-        failing = one.post(workflow="image-to-image", image=upload["image"], width=16384, height=16384)
-        assert failing.status_code == 507
-        assert len(httpx.get(f"{comfy.url}/history").json()) == before + 2
+def test_memory_that_another_workflow_may_have_filled_is_freed_once(little_memory: Gateway) -> None:
+    log = little_memory.folder / "comfyui/log.txt"
+    data = little_memory.post().content
+    upload = little_memory.client.post("/uploads", content=data, headers={"Content-Type": "image/png"}).json()
+    failures = [0]
+    for _ in range(2):
+        large = little_memory.post(workflow="image-to-image", image=upload["image"], width=2048, height=1024)
+        assert large.status_code == 507
+        failures.append(log.read_text().count("would exceed allowed memory"))
+    first, second = failures[1], failures[2] - failures[1]
+    assert first == 2 * second > 0
 
 
 def test_a_restart_with_other_settings_keeps_what_was_accepted(slow_comfy, tmp_path) -> None:
