@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from components.comfyui.models import demand
 from components.errors import SpecError
 from components.record.checkpoint import CheckpointDamaged, read_metadata
 from components.remote.manifest import sha256
@@ -27,7 +28,7 @@ def trained(key: str, source: ServedModel, runs: Path, current: str | None) -> d
         current: the folder of the run that the stack is on; None where it is not up.
 
     Raises:
-        SpecError: there is none, it is damaged, or it is no model of that kind.
+        SpecError: there is none, it is damaged, no model of that kind, or not the demanded one.
     """
     try:
         home = runs / source.run if source.run else Path(current) if current else _newest(runs)
@@ -35,11 +36,13 @@ def trained(key: str, source: ServedModel, runs: Path, current: str | None) -> d
         is_lora = read_metadata(file).get("modelspec.architecture", "").endswith("/lora")
     except (SpecError, CheckpointDamaged) as error:
         raise SpecError(f"models.{key}: {error}") from None
-    if is_lora != key.startswith("loras."):
-        right = "loras" if is_lora else "checkpoint"
+    fits = ("loras",) if is_lora else ("checkpoint", "refiner")
+    if key.partition(".")[0] not in fits:
         kind = "a LoRA" if is_lora else "no LoRA, but a whole model"
-        raise SpecError(f"models.{key}: {file} is {kind}: it belongs under models.{right}")
-    return {"source": str(file), "path": uploaded(file.name, sha256(file)).path}
+        raise SpecError(f"models.{key}: {file} is {kind}: it belongs under models.{fits[0]}")
+    digest = sha256(file)
+    demand(key, source, str(file), digest)
+    return {"source": str(file), "path": uploaded(file.name, digest).path}
 
 
 def checkpoint(home: Path, epoch: int | None) -> Path:

@@ -21,12 +21,12 @@ from components.remote.package import needed
 from components.remote.secret import secret_path, secret_script
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from components.spec.model import ModelSource
 
 _TOKEN: Final = "huggingface"  # noqa: S105 - a file's name
 _HUB: Final = "huggingface.co"
-_PICKLE: Final = ".pth"
-"""What upscalers come as; ComfyUI reads nothing but weights from it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def model(source: ModelSource, name: str, field: str, *, token: bool = False) ->
         return Model(source.path, Job(name, _present(source.path, source.sha256, field)))
     hub = f"https://{_HUB}/{source.huggingface}/resolve/main/{quote(source.file or '')}"
     url = source.url or hub
-    path = _path(unquote(urlsplit(url).path), f"{url} {source.sha256}")
+    path = _path(unquote(urlsplit(url).path), source.ENDINGS, f"{url} {source.sha256}")
     authorised = token and urlsplit(url).netloc == _HUB
     script = _download(url, path, source.sha256, name.replace("-", " "), field, authorised=authorised)
     return Model(path, Job(name, script))
@@ -66,7 +66,14 @@ def model(source: ModelSource, name: str, field: str, *, token: bool = False) ->
 
 def uploaded(file: str, sha256: str) -> Model:
     """Return the model that is uploaded from the path `file`, of that SHA-256."""
-    return Model(_path(file, sha256), None)
+    return Model(_path(file, (PurePosixPath(file).suffix,), sha256), None)
+
+
+def plain_name(file: str, endings: Sequence[str]) -> tuple[str, str]:
+    """Return a file's name with nothing odd in it, and its ending: the first one where it has none."""
+    name = PurePosixPath(file).name
+    ending = next((each for each in endings if name.endswith(each)), endings[0])
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(ending))[:100], ending
 
 
 def token_script(token: str) -> str:
@@ -83,15 +90,14 @@ def token_script(token: str) -> str:
     return secret_script(_TOKEN, f"Authorization: Bearer {token.strip()}")
 
 
-def _path(file: str, identity: str) -> str:
-    suffix = _PICKLE if file.endswith(_PICKLE) else ".safetensors"
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePosixPath(file).name.removesuffix(suffix))
-    return f"models/{name[:100]}-{sha256_of(identity.encode()).hexdigest()[:8]}{suffix}"
+def _path(file: str, endings: Sequence[str], identity: str) -> str:
+    name, ending = plain_name(file, endings)
+    return f"models/{name}-{sha256_of(identity.encode()).hexdigest()[:8]}{ending}"
 
 
 def _present(path: str, sha256: str | None, field: str) -> str:
     return f"""file={shlex.quote(path)}
-{_check(path, sha256, field)}
+{check(path, sha256, field)}
 if [ ! -f "$file" ]; then
   echo "{field}.path: there is no $file on the machine"
   exit 1
@@ -124,7 +130,7 @@ get() {{
     --write-out '%{{http_code}}' "$@" "$url"
 }}
 denied() {{ stop {shlex.quote(_denied(host, authorised=authorised))}; }}
-{_check(path, sha256, field)}
+{check(path, sha256, field)}
 {_DOWNLOAD.replace("HOST", host).replace("LABEL", label)}"""
 
 
@@ -139,8 +145,14 @@ def _denied(host: str, *, authorised: bool) -> str:
     return f"{host} answers 401 or 403: the repository is gated, private or misspelled; set a token"
 
 
-def _check(path: str, sha256: str | None, field: str) -> str:
-    """Return the function `check FILE`, which fails with a reason where a file is not the whole model."""
+def check(path: str, sha256: str | None = None, field: str = "") -> str:
+    """Return bash's function `check FILE`, which fails with a reason where FILE is not the whole model.
+
+    Args:
+        path: of the model; a .pth file tells less of itself than a .safetensors file.
+        sha256: demanded, where one is.
+        field: of the job file, for messages.
+    """
     demanded = f"""  local found
   found=$(sha256sum "$1" | cut -d ' ' -f 1)
   if [ $found != {sha256} ]; then
@@ -148,7 +160,7 @@ def _check(path: str, sha256: str | None, field: str) -> str:
     return 1
   fi
 """
-    whole = _PICKLE_CHECK if path.endswith(_PICKLE) else _HEADER_CHECK
+    whole = _PICKLE_CHECK if path.endswith(".pth") else _HEADER_CHECK
     return f"check() {{\n{whole}{demanded if sha256 else ''}}}"
 
 
@@ -177,9 +189,16 @@ if end != size:
 END
 """
 
-_PICKLE_CHECK: Final = r"""  case $(head -c 40 "$1" | tr -d '\0') in
-    version*git-lfs*) echo "it is a Git LFS pointer: take the address that downloads the file"; return 1 ;;
-    "<"*) echo "it is a web page: take the address that downloads the file"; return 1 ;;
+_PICKLE_CHECK: Final = r"""  case $(head -c 40 "$1" | tr -d '\0[:space:]') in
+    versionhttps://git-lfs*)
+      echo "it is a Git LFS pointer, not the model: take the address that downloads the file"
+      return 1 ;;
+    "<"*)
+      echo "it is a web page, not a model: take the address that downloads the file"
+      return 1 ;;
+    "")
+      echo "it is empty"
+      return 1 ;;
   esac
 """
 

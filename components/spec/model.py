@@ -17,6 +17,8 @@ class ModelSource(Spec):
     """
 
     WAYS: ClassVar[tuple[str, ...]] = ("huggingface", "url", "local", "path")
+    ENDINGS: ClassVar[tuple[str, ...]] = (".safetensors",)
+    """What its file may end in; an address that ends otherwise is held to be the first."""
 
     huggingface: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """Hugging Face repository, with `file` naming the one file in it."""

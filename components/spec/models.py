@@ -41,6 +41,8 @@ class ServedLora(ServedModel):
 class Upscaler(ServedModel):
     """A model that enlarges images; it may be a .pth file, of which ComfyUI reads the weights alone."""
 
+    ENDINGS: ClassVar[tuple[str, ...]] = (".safetensors", ".pth")
+
     file: Annotated[str, Field(pattern=r"^[\w./-]+" + _MODEL)] | None = None
     url: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
     local: Annotated[str, Field(pattern=r"^[^\n]+" + _MODEL)] | None = None

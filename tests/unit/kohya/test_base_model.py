@@ -16,6 +16,7 @@ from hub import HUB, OTHER, STORE, STRANGER, Hub, serving
 from components.errors import SpecError
 from components.remote.model import Model, model, token_script, uploaded
 from components.spec.model import BaseModelSource
+from components.spec.models import Upscaler
 
 TOKEN = "hf_aVerySecretToken"
 URL = f"https://{OTHER}/files/model.safetensors"
@@ -335,6 +336,42 @@ def test_a_model_on_the_machine_is_checked_where_it_is(node: Node) -> None:
     assert "is no model: its sha256 is" in node.bash(found.job.script).stdout
     path.write_bytes(MODEL)
     assert node.bash(found.job.script).stdout == f"base model: {path}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"\x80\x02}q\x00." * 100, None),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "it is a Git LFS pointer, not the model: "),
+        (b"\r\n <!DOCTYPE html>", "it is a web page, not a model: "),
+    ],
+)
+def test_an_upscaler_may_be_a_pickle_and_only_that(
+    node: Node, hub: Hub, content: bytes, says: str | None
+) -> None:
+    hub.content = content
+    url = f"https://{OTHER}/files/4x.pth"
+    found = model(Upscaler(url=url), "model-upscaler", "models.upscaler")
+    assert found.job
+    done = node.bash(found.job.script)
+
+    assert found.path.endswith(".pth")
+    if says:
+        assert done.stdout.splitlines()[-1].startswith(f"model upscaler: {says}")
+        assert node.files == set()
+    else:
+        assert done.stdout.splitlines()[-1] == f"model upscaler: {found.path}"
+        assert (node.workspace / found.path).read_bytes() == content
+        assert_refused(node.bring(url=url), "it is no safetensors file")
+
+
+def test_a_pickle_has_the_demanded_sha256(node: Node, hub: Hub) -> None:
+    hub.content = b"\x80\x02."
+    upscaler = Upscaler(url=f"https://{OTHER}/files/4x.pth", sha256=SHA256)
+    job = model(upscaler, "model-upscaler", "models.upscaler").job
+    assert job
+
+    assert "correct models.upscaler.sha256 or the source" in node.bash(job.script).stdout
 
 
 def test_names_tell_sources_and_hold_nothing_odd() -> None:
