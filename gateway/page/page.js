@@ -120,7 +120,6 @@ function showStage() {
   const said = summary(job);
   if (at("status").textContent !== said) at("status").textContent = said;
   at("empty").hidden = true;
-  at("frame").classList.toggle("busy", state === "queued" || state === "running");
   showProgress(state === "running" ? job.progress : null, state === "running");
   show(at("failure"), job.error?.message);
   show(at("prompt-said"), parameters.prompt);
