@@ -126,11 +126,40 @@ def watch(stack: Stack) -> None:
 def ssh(
     stack: Stack,
     command: Annotated[list[str] | None, typer.Argument(help="Run this and return.")] = None,
+    node: Annotated[int, typer.Option(min=1, help="Which machine, from 1; goes before STACK.")] = 1,
 ) -> None:
     """Open a shell on a stack's machine, with the stack's key and the pinned host key."""
     from cli.ssh import shell
 
-    shell(ROOT, stack, command or [])
+    shell(ROOT, stack, command or [], node)
+
+
+@app.command()
+def tunnel(
+    stack: Stack,
+    node: Annotated[int, typer.Option(min=1, help="Which machine, from 1.")] = 1,
+    comfyui_port: Annotated[int, typer.Option(help="Local port of ComfyUI's own page.")] = 18188,
+    gateway_port: Annotated[int, typer.Option(help="Local port of the gateway.")] = 8000,
+) -> None:
+    """Reach a machine's ComfyUI and gateway at ports of this computer, through SSH, until Ctrl-C."""
+    from cli.tunnel import run
+
+    run(ROOT, stack, node, comfyui_port, gateway_port)
+
+
+@app.command()
+def front(
+    stack: Stack,
+    *,
+    port: Annotated[int, typer.Option(help="To listen on.")] = 8080,
+    listen: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
+    domain: Annotated[str, typer.Option(help="Serve HTTPS under this name of yours, by Caddy.")] = "",
+    only_print: Annotated[bool, typer.Option("--print", help="Print the configuration only.")] = False,
+) -> None:
+    """Spread requests over all replicas of a stack from one address here, until Ctrl-C."""
+    from cli.front import run
+
+    run(ROOT, stack, listen, port, domain, only_print=only_print)
 
 
 @app.command()

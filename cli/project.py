@@ -49,7 +49,9 @@ def selected(root: Path, stack: str) -> auto.Stack:
 
 
 def known(stack: auto.Stack) -> dict[str, Any]:
-    """Return the outputs of `stack` and of its state `login`, `launch`, and the machine's `urn`, `status`.
+    """Return the outputs of `stack`, and of its state `login`, `status` and `urn` of its first machine.
+
+    Beside them, `launch` of its training, and `machines`: by name, the same three of each.
 
     The login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
     secrets too, to debug logs.
@@ -59,17 +61,26 @@ def known(stack: auto.Stack) -> dict[str, Any]:
     """
     resources = (stack.export_stack().deployment or {}).get("resources", [])
     state = {each["type"]: each.get("outputs", {}) for each in resources}
-    if _MACHINE not in state:
+    rented = [each for each in resources if each["type"] == _MACHINE and not each.get("delete")]
+    key = json.loads(state[_KEY]["private_key"]["plaintext"]) if rented else ""
+    machines = {each["urn"].rpartition("::")[2]: _machine(each, key) for each in rented}
+    if "node" not in machines:
         raise FraguaError(f"stack {stack.name} is not up: run `pulumi up -s {stack.name}` first")
-    login = {name: state[_MACHINE][name] for name in ("host", "port", "host_key")}
-    login["private_key"] = json.loads(state[_KEY]["private_key"]["plaintext"])
-    launch = state.get(_RUN, {}).get("launch")
     return {
-        "login": login,
-        "launch": launch,
-        "urn": next(each["urn"] for each in resources if each["type"] == _MACHINE),
-        "status": state[_MACHINE]["status"],
+        **machines["node"],
+        "machines": machines,
+        "launch": state.get(_RUN, {}).get("launch"),
         **{name: output.value for name, output in stack.outputs().items()},
+    }
+
+
+def _machine(resource: dict[str, Any], private_key: str) -> dict[str, Any]:
+    found = resource["outputs"]
+    login = {name: found[name] for name in ("host", "port", "host_key")}
+    return {
+        "login": {**login, "private_key": private_key},
+        "status": found["status"],
+        "urn": resource["urn"],
     }
 
 

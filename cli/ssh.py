@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from cli.project import outputs
+from components.errors import FraguaError
 from components.kohya.launch import Launch
 from components.remote import openssh
 from components.remote.job import WORKSPACE
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def shell(root: Path, stack: str, command: list[str]) -> None:
-    """Become `ssh` to the machine of `stack`."""
-    os.execvp("ssh", [*_ssh(root, stack, outputs(root, stack)), *command])  # noqa: S606 - the person wants ssh itself
+def shell(root: Path, stack: str, command: list[str], node: int) -> None:
+    """Become `ssh` to the machine of `stack` with that number.
+
+    Raises:
+        FraguaError: there is no such machine, or the number was given as a part of the command.
+    """
+    if command[:1] == ["--node"]:
+        raise FraguaError(f"--node goes before the stack: ./fragua ssh --node 2 {stack}")
+    arguments = arguments_of(root, stack, outputs(root, stack), node)
+    os.execvp("ssh", [*arguments, openssh.MACHINE, *command])  # noqa: S606 - the person wants ssh itself
 
 
 def tensorboard(root: Path, stack: str, port: int) -> None:
@@ -32,10 +40,29 @@ def tensorboard(root: Path, stack: str, port: int) -> None:
     )
     print(f"TensorBoard: http://localhost:{port} (Ctrl-C ends it)", flush=True)
     # -tt: the server on the machine ends with this connection
-    tunnel = ("-tt", "-L", f"127.0.0.1:{port}:127.0.0.1:{port}")
-    subprocess.run([*_ssh(root, stack, found, *tunnel), serve], check=False)
+    tunnel = ("-tt", *forward(port, port), openssh.MACHINE)
+    subprocess.run([*arguments_of(root, stack, found, 1), *tunnel, serve], check=False)
 
 
-def _ssh(root: Path, stack: str, found: dict[str, Any], *options: str) -> list[str]:
-    arguments = openssh.arguments(Login.of(found["login"]), root / ".fragua" / "ssh" / stack)
-    return [*arguments, *options, openssh.MACHINE]
+def arguments_of(root: Path, stack: str, found: dict[str, Any], node: int) -> list[str]:
+    """Return an `ssh` command that wants options and `openssh.MACHINE`, the machine of that number.
+
+    Args:
+        root: of the project.
+        stack: its name.
+        found: its outputs.
+        node: 1 is the first machine.
+
+    Raises:
+        FraguaError: the stack has no such machine.
+    """
+    machines = found["machines"]
+    name = "node" if node == 1 else f"node-{node}"
+    if name not in machines:
+        raise FraguaError(f"stack {stack} has {len(machines)} machine(s), none with number {node}")
+    return openssh.arguments(Login.of(machines[name]["login"]), root / ".fragua" / "ssh" / stack / name)
+
+
+def forward(port: int, there: int) -> tuple[str, str]:
+    """Return the option of `ssh` that lets loopback's `port` lead to the port `there` on the machine."""
+    return ("-L", f"127.0.0.1:{port}:127.0.0.1:{there}")

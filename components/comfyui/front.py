@@ -1,0 +1,200 @@
+"""One address in front of the gateways of a stack: HAProxy's configuration, and Caddy's for a domain. Pure.
+
+What belongs to a replica goes there: its jobs, its images, and requests that name one of its images. All
+else goes to the replica with the fewest connections. A request with an Idempotency-Key is told from others:
+it goes to where that key went before, the moment it is known, and when its replica fails, to another one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BUFFER: Final = 262_144
+"""Bytes; holds two prompts of 10,000 characters that are all escaped pairs. A longer body is not repeated."""
+
+_ERRORS: Final = {
+    400: ("bad-request", "this is no valid HTTP request"),
+    408: ("request-timeout", "the request did not come to an end in time: send it again"),
+    500: ("internal", "the balancer failed: send the request again"),
+    502: ("replica-failed", "the replica broke off: send the request again, with an Idempotency-Key"),
+    503: ("no-replica", "no replica that can serve this is up: try again in a while"),
+    504: ("timeout", "the replica did not answer in time"),
+}
+"""By the status of what HAProxy itself answers, the error's type and message."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A gateway.
+
+    Attributes:
+        name: with which the ids of its jobs and images begin.
+        host: an IP address or a host name.
+        port: the public one.
+        certificate: the only one that is believed, PEM.
+    """
+
+    name: str
+    host: str
+    port: int
+    certificate: str
+
+    @property
+    def file(self) -> str:
+        """Where HAProxy finds the certificate, relative to the folder that it is started in."""
+        return f"certificates/{self.name}.pem"
+
+
+def haproxy(replicas: Sequence[Replica], listen: str, port: int, *, behind_caddy: bool = False) -> str:
+    """Return the configuration of HAProxy 2.6.
+
+    Args:
+        replicas: at least one.
+        listen: an IP address.
+        port: to listen on.
+        behind_caddy: believe what `X-Forwarded-For` says.
+    """
+    numbered = list(enumerate(replicas, 1))
+    return "\n".join(
+        [
+            _HEAD,
+            *(_error(status, *words) for status, words in _ERRORS.items()),
+            "\nfrontend front",
+            f"  bind {_address(listen)}:{port}",
+            _FRONT,
+            *([] if behind_caddy else ["  http-request set-header X-Forwarded-For %[src]"]),
+            *(_way(replica) for replica in replicas),
+            "  default_backend gateways",
+            _GATEWAYS,
+            *(_forget(number, replica) for number, replica in numbered),
+            _CHOOSE,
+            *(_weigh(number, replica) for number, replica in numbered),
+            _CHOSEN,
+            *(
+                f"  use-server {replica.name} if keyed {{ var(txn.replica) -m int {number} }}"
+                for number, replica in numbered
+            ),
+            *(f"{_server(replica)} id {number} {_CHECK}" for number, replica in numbered),
+            *(
+                f"\nbackend {replica.name}\n{_server(replica)} track gateways/{replica.name}"
+                for replica in replicas
+            ),
+            "",
+        ]
+    )
+
+
+def caddyfile(domain: str, port: int) -> str:
+    """Return the Caddyfile that serves `domain` by HTTPS from the HAProxy on that `port` of loopback."""
+    return f"""{{
+	admin off
+	storage file_system caddy
+}}
+
+{domain} {{
+	header -Server
+	reverse_proxy 127.0.0.1:{port}
+}}
+"""
+
+
+def _address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _error(status: int, kind: str, message: str) -> str:
+    body = json.dumps({"error": {"type": kind, "message": message}})
+    retry = " hdr Retry-After 5" if status == 503 else ""
+    return f"  http-error status {status} content-type application/json string '{body}'{retry}"
+
+
+def _server(replica: Replica) -> str:
+    place = f"{_address(replica.host)}:{replica.port}"
+    return f"  server {replica.name} {place} ssl verify required ca-file {replica.file}"
+
+
+def _way(replica: Replica) -> str:
+    name = replica.name
+    return f"""  use_backend {name} if {{ path_beg /jobs/{name}- /images/{name}- }}
+  use_backend {name} if METH_POST ordering {{ req.body -m reg '"{name}-[0-9a-f]{{32}}"' }}"""
+
+
+def _forget(number: int, replica: Replica) -> str:
+    gone = f"{{ var(txn.replica) -m int {number} }} !{{ srv_is_up({replica.name}) }}"
+    return f"  http-request set-var(txn.replica) int(0) if keyed {gone}"
+
+
+def _weigh(number: int, replica: Replica) -> str:
+    name = replica.name
+    less = f"{{ srv_is_up({name}) }} {{ var(txn.load),sub(txn.least) -m int lt 0 }}"
+    return f"""  http-request set-var(txn.load) rand(64)
+  http-request set-var(txn.load) srv_conn({name}),mul(64),add(txn.load)
+  http-request set-var(txn.replica) int({number}) if new {less}
+  http-request set-var(txn.least) var(txn.load) if new {{ var(txn.replica) -m int {number} }}"""
+
+
+_HEAD: Final = f"""global
+  maxconn 1000
+  # one thread: between looking a key up and noting its replica, no other request comes
+  nbthread 1
+  stats socket unix@stats.sock mode 600 level admin
+  tune.bufsize {_BUFFER}
+  log stderr format raw daemon notice
+
+defaults
+  mode http
+  log global
+  option dontlog-normal
+  timeout connect 5s
+  timeout http-request 30s
+  timeout http-keep-alive 60s
+  # an image may wait for others before it; a machine that is gone is noticed by keep-alive packets
+  timeout client 1h
+  timeout server 1h
+  option srvtcpka
+  srvtcpka-idle 10s
+  srvtcpka-intvl 5s
+  srvtcpka-cnt 3
+  # a client that goes away cancels what it asked for
+  option abortonclose
+  # a request is never sent down a connection that the gateway may be closing
+  option http-server-close"""
+
+_FRONT: Final = """  acl ordering path /generate /jobs
+  # whole, so that it can be sent again
+  http-request wait-for-body time 30s if METH_POST ordering
+  http-request del-header Forwarded
+  http-response del-header Server
+  http-response del-header Via"""
+
+_GATEWAYS: Final = """
+backend gateways
+  balance leastconn
+  option httpchk
+  http-check send meth GET uri /ready ver HTTP/1.1 hdr Host gateway
+  http-check expect status 200
+  retries 3
+  option redispatch 1
+  retry-on conn-failure empty-response response-timeout 503
+  acl keyed req.hdr(Idempotency-Key) -m found
+  http-request disable-l7-retry unless keyed or METH_GET
+  # a key is its owner's: nobody else can say where it goes
+  stick-table type binary len 20 size 100k expire 24h store gpt0
+  http-request set-var-fmt(txn.key) "%[req.hdr(Authorization)] %[req.hdr(Idempotency-Key)]" if keyed
+  http-request track-sc0 var(txn.key),sha1 if keyed
+  http-request set-var(txn.replica) sc0_get_gpt0 if keyed"""
+
+_CHOOSE: Final = """  http-request set-var(txn.new) bool(true) if keyed { var(txn.replica) -m int 0 }
+  acl new var(txn.new) -m bool
+  http-request set-var(txn.least) int(1000000)"""
+
+_CHOSEN: Final = """  http-request sc-set-gpt0(0) var(txn.replica) if new
+  # another one, where the first has failed
+  http-response sc-set-gpt0(0) srv_id if { sc0_tracked }"""
+
+_CHECK: Final = "check inter 2s fastinter 500ms fall 2 rise 1"
