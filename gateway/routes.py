@@ -41,20 +41,21 @@ _BINARY: Final = {kind: {"schema": {"type": "string", "format": "binary"}} for k
 _KEY_LENGTH: Final = 255
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _owner(
+async def _owner(
+    parts: Annotated[Parts, Depends(_parts)],
     request: Request,
     _shown: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> str:
-    return _parts(request).tokens.name(request.headers.get("authorization"))
+    return parts.tokens.name(request.headers.get("authorization"))
 
 
-def _spender(request: Request, owner: Annotated[str, Depends(_owner)]) -> str:
-    _parts(request).tokens.spend(owner)
+async def _spender(parts: Annotated[Parts, Depends(_parts)], owner: Annotated[str, Depends(_owner)]) -> str:
+    parts.tokens.spend(owner)
     return owner
 
 

@@ -163,6 +163,7 @@ def gateway_process(folder: Path, comfyui_url: str) -> Iterator[tuple[Gateway, s
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "COMFYUI_URL": comfyui_url,
         "API_PORT": str(port),
+        "GATEWAY_RATE": "1000000",
     }
     process = subprocess.Popen([sys.executable, "-m", "gateway"], cwd=folder, env=environment)
     try:

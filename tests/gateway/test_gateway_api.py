@@ -8,6 +8,8 @@ import pytest
 from gateway_server import SMALL, Gateway, gateway, until
 from PIL import Image
 
+from comfy import workflows as comfy_workflows
+
 ID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
@@ -167,6 +169,25 @@ def test_workflows_come_with_the_schema_of_their_parameters(shared: Gateway) -> 
     width = found[0]["schema"]["properties"]["width"]
     assert (width["minimum"], width["maximum"], width["multipleOf"]) == (256, 2048, 64)
     assert shared.client.get("/workflows/text-to-image").json() == found[0]
+
+
+def test_a_workflow_of_a_persons_own_is_served_like_the_others(comfy, tmp_path) -> None:
+    found = comfy_workflows.catalogue(comfy_workflows.Models(checkpoint="sd.safetensors"))["text-to-image"]
+    graph = found.build(found.parameters.model_validate({"prompt": "x", "seed": 1, **SMALL}), "x")
+    nodes = {entry["class_type"]: node for node, entry in graph.items()}
+    inputs = {
+        "prompt": {"node": graph[nodes["KSampler"]]["inputs"]["positive"][0], "input": "text"},
+        "seed": {"node": nodes["KSampler"], "input": "seed"},
+    }
+    own = {"name": "portrait", "description": "A face.", "graph": graph, "inputs": inputs}
+    with gateway(tmp_path, comfy.url, catalogue={"custom": [own]}) as one:
+        assert one.client.get("/workflows/portrait").json()["description"] == "A face."
+        answer = one.client.post("/generate", json={"workflow": "portrait", "prompt": "a face"})
+        assert answer.status_code == 200
+        assert picture(answer.content).size == (256, 256)
+        assert 0 <= int(answer.headers["x-seed"]) < 2**53
+        refused = one.client.post("/generate", json={"workflow": "portrait", "prompt": "a face", "steps": 9})
+        assert refused.json()["error"]["field"] == "steps"
 
 
 def test_whoami_tells_the_price_and_the_limits(shared: Gateway) -> None:

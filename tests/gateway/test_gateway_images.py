@@ -1,9 +1,12 @@
 """How long images are kept, how slow a client may be, and what a certificate is."""
 
 import json
+import os
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -114,6 +117,18 @@ def test_a_certificate_is_made_once_for_an_address(tmp_path: Path) -> None:
     other = certificate(tmp_path, "images.example.org")
     assert other != first
     assert certificate(tmp_path, "images.example.org") == other
+
+
+def test_the_command_prints_the_certificate_and_nothing_of_its_key(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "certificate", "--folder", "tls", "--address", "203.0.113.5"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert (
+        done.stdout
+        == (tmp_path / "tls/certificate.pem").read_text()
+        == certificate(tmp_path / "tls", "203.0.113.5")
+    )
+    assert "PRIVATE" not in done.stdout + done.stderr
 
 
 def test_the_gateway_speaks_tls_with_its_certificate_only(comfy, tmp_path) -> None:

@@ -34,7 +34,7 @@ def test_every_answer_is_one_that_the_schema_declares(api: BaseSchema, mode: Gen
     assert len(operations) == 14
     for operation in operations:
 
-        @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=ALL)
+        @settings(max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=ALL)
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: schemathesis.Case) -> None:
             case.call_and_validate(headers=HEADERS, timeout=20)
