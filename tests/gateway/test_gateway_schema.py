@@ -28,6 +28,7 @@ def api(comfy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseSchema]
         yield schemathesis.openapi.from_url(f"{one.url}/openapi.json", config=config)
 
 
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # Schemathesis does
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_answer_is_one_that_the_schema_declares(api: BaseSchema, mode: GenerationMode) -> None:
     operations = [found.ok() for found in api.get_all_operations()]
