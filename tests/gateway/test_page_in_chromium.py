@@ -6,13 +6,31 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import pytest
-from gateway_server import TOKENS, Gateway
+from gateway_server import TOKENS, Gateway, gateway
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 360, "height": 740}
 HTML = "<img src=/nothing onerror=\"document.title='owned'\"> & <b>bold</b>"
+
+SHRINK = {
+    "name": "shrink",
+    "description": "Make it small.",
+    "graph": {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+        "2": {
+            "class_type": "ImageScaleBy",
+            "inputs": {"image": ["1", 0], "upscale_method": "lanczos", "scale_by": 0.5},
+        },
+        "3": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x", "images": ["2", 0]}},
+    },
+    "inputs": {
+        "image": {"node": "1", "input": "image"},
+        "by": {"node": "2", "input": "scale_by", "maximum": 1, "description": "a share of the sides"},
+        "method": {"node": "2", "input": "upscale_method"},
+    },
+}
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no chromium in PATH: apt-get install chromium"
@@ -80,6 +98,12 @@ def shown(page: Page) -> str:
         "async (image) => { await image.decode(); return `${image.naturalWidth}x${image.naturalHeight}`; }"
     )
     return size
+
+
+def png(width: int, height: int) -> bytes:
+    data = BytesIO()
+    Image.new("RGB", (width, height), "teal").save(data, "PNG")
+    return data.getvalue()
 
 
 def newest(gateway: Gateway) -> dict:
@@ -205,9 +229,7 @@ def test_an_image_is_uploaded_and_started_from(shared: Gateway, visit) -> None:
     chooser = page.get_by_label("Image", exact=True)
     chooser.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"no image"})
     expect(chooser).to_have_accessible_description(re.compile("."))
-    data = BytesIO()
-    Image.new("RGB", (320, 192), "teal").save(data, "PNG")
-    chooser.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": data.getvalue()})
+    chooser.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png(320, 192)})
     expect(page.get_by_text(re.compile("320 . 192"))).to_be_visible()
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#status")).to_contain_text("Done in", timeout=10_000)
@@ -236,6 +258,25 @@ def test_an_image_made_before_gives_back_its_seed_its_settings_and_itself(shared
     expect(page.locator("#gallery").get_by_role("button", name="made before")).to_have_count(3)
     first = shared.client.get(f"/jobs/{again['id']}").json()["images"][0]
     assert first["url"] == f"/images/{newest(shared)['parameters']['image']}"
+
+
+def test_a_workflow_of_a_persons_own_has_its_form_too(comfy, tmp_path, visit) -> None:
+    with gateway(tmp_path, comfy.url, catalogue={"custom": [SHRINK]}) as own:
+        page = visit(own)
+        page.get_by_label("Workflow").select_option("shrink")
+        expect(page.get_by_text("Make it small.")).to_be_visible()
+        page.get_by_label("Image", exact=True).set_input_files(
+            {"name": "a.png", "mimeType": "image/png", "buffer": png(320, 192)}
+        )
+        expect(page.get_by_text(re.compile("320 . 192"))).to_be_visible()
+        page.get_by_label("By").fill("0.25")
+        page.get_by_text("More").click()
+        page.get_by_label("Method").select_option("bicubic")
+        page.get_by_role("button", name="Generate").click()
+        expect(page.locator("#status")).to_contain_text("Done in", timeout=10_000)
+        assert shown(page) == "80x48"
+        parameters = newest(own)["parameters"]
+        assert (parameters["by"], parameters["method"]) == (0.25, "bicubic")
 
 
 def test_every_control_has_a_name(shared: Gateway, visit) -> None:
