@@ -1,0 +1,208 @@
+"""The real HAProxy in front of two real gateways: what finds its replica, and what outlives one."""
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import pytest
+from comfy_server import comfyui
+from gateway_server import MODELS, SMALL, TOKENS, client, free_port, until, write_files
+
+from components.comfyui.front import Replica, haproxy
+from gateway.certificate import certificate
+
+pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
+
+
+@dataclass
+class Node:
+    """A gateway in a process of its own, with a certificate of its own."""
+
+    name: str
+    folder: Path
+    port: int
+    comfyui: str
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "COMFYUI_URL": self.comfyui,
+            "API_PORT": str(self.port),
+            "GATEWAY_NAME": self.name,
+            "GATEWAY_RATE": "1000000",
+            "GATEWAY_TLS_CERT": "tls/certificate.pem",
+            "GATEWAY_TLS_KEY": "tls/key.pem",
+        }
+        command = [sys.executable, "-m", "gateway"]
+        self.process = subprocess.Popen(command, cwd=self.folder, env=environment)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def jobs(self) -> list[dict]:
+        """What this replica alone knows."""
+        trust = ssl.create_default_context(cafile=self.folder / "tls/certificate.pem")
+        with client(f"https://127.0.0.1:{self.port}", TOKENS["artist"], verify=trust) as asking:
+            return asking.get("/jobs").json()["jobs"]
+
+    @property
+    def replica(self) -> Replica:
+        return Replica(self.name, "127.0.0.1", self.port, certificate(self.folder / "tls", "127.0.0.1"))
+
+
+@dataclass
+class Front:
+    client: httpx.Client
+    nodes: list[Node]
+    folder: Path
+
+    def post(self, key: str = "", path: str = "/generate", **body: object) -> httpx.Response:
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.client.post(path, json={"prompt": "a fox", **SMALL, **body}, headers=headers)
+
+
+def up(folder: Path) -> set[str]:
+    """The replicas that the HAProxy of that folder counts on."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(folder / "stats.sock"))
+        asking.sendall(b"show stat -1 4 -1\n")
+        rows = b"".join(iter(lambda: asking.recv(65536), b"")).decode().splitlines()
+    fields = [row.split(",") for row in rows if row.startswith("gateways,")]
+    # "UP 1/2" is about to be down
+    return {row[1] for row in fields if row[17] == "UP" and "L7OK" in row}
+
+
+@contextmanager
+def balanced(folder: Path, replicas: list[Replica]) -> Iterator[str]:
+    """Run HAProxy in front of the replicas."""
+    port = free_port()
+    (folder / "certificates").mkdir()
+    for each in replicas:
+        (folder / each.file).write_text(each.certificate)
+    (folder / "haproxy.cfg").write_text(haproxy(replicas, "127.0.0.1", port))
+    process = subprocess.Popen(["haproxy", "-db", "-q", "-f", "haproxy.cfg"], cwd=folder)
+    try:
+        until((folder / "stats.sock").exists)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    with ExitStack() as ends:
+        nodes = []
+        for name in ("n1", "n2"):
+            comfy = ends.enter_context(comfyui(tmp_path_factory.mktemp("comfyui"), step=0.05))
+            nodes.append(Node(name, tmp_path_factory.mktemp(name), free_port(), comfy.url))
+            write_files(nodes[-1].folder, MODELS)
+            nodes[-1].start()
+            ends.callback(nodes[-1].kill)
+        # a socket's path must not be long
+        folder = Path(ends.enter_context(TemporaryDirectory()))
+        url = ends.enter_context(balanced(folder, [each.replica for each in nodes]))
+        found = Front(ends.enter_context(client(url, TOKENS["artist"])), nodes, folder)
+        until(lambda: up(folder) == {"n1", "n2"})
+        yield found
+
+
+def test_requests_go_to_both_replicas_and_each_job_finds_its_own(front: Front) -> None:
+    jobs = [front.post(path="/jobs", seed=seed).json() for seed in range(6)]
+
+    assert {job["id"][:3] for job in jobs} == {"n1-", "n2-"}
+    for job in jobs:
+        assert front.client.get(f"/jobs/{job['id']}").json()["id"] == job["id"]
+        with front.client.stream("GET", f"/jobs/{job['id']}/events") as events:
+            assert "event: done" in list(events.iter_lines())
+
+
+def test_a_key_leads_to_one_replica_while_its_request_still_runs(front: Front) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        replies = list(pool.map(lambda _: front.post("one-key", seed=7, steps=10), range(6)))
+
+    assert {reply.status_code for reply in replies} == {200}
+    assert len({reply.headers["X-Job"] for reply in replies}) == 1
+    assert front.post("one-key", seed=7, steps=10).headers["X-Job"] == replies[0].headers["X-Job"]
+
+
+def test_requests_with_keys_spread_over_the_replicas(front: Front) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda n: front.post(f"spread-{n}", seed=n, steps=10), range(4)))
+
+    replicas = sorted(reply.headers["X-Job"][:2] for reply in replies)
+    assert replicas == ["n1", "n1", "n2", "n2"]
+
+
+def test_two_owners_of_the_same_key_get_jobs_of_their_own(front: Front) -> None:
+    with client(str(front.client.base_url), TOKENS["robot"]) as other:
+        body = {"prompt": "a fox", **SMALL, "seed": 1}
+        theirs = other.post("/generate", json=body, headers={"Idempotency-Key": "ours"})
+
+    assert front.post("ours", seed=1).headers["X-Job"] != theirs.headers["X-Job"]
+
+
+def test_the_gateways_own_refusals_pass_unchanged_and_nothing_is_told_of_the_balancer(front: Front) -> None:
+    reply = front.post(width=1)
+    denied = front.client.get("/jobs", headers={"Authorization": "Bearer wrong"})
+
+    assert (reply.status_code, reply.json()["error"]["field"]) == (422, "width")
+    assert denied.status_code == 401
+    assert not {"server", "via"} & {*reply.headers.keys(), *denied.headers.keys()}
+
+
+def test_when_a_replica_is_killed_every_request_with_a_key_gets_its_image(front: Front) -> None:
+    def ask(number: int) -> httpx.Response:
+        return front.post(f"killed-{number}" if number % 3 else "", seed=1000 + number, steps=8)
+
+    first = front.nodes[0]
+    with ThreadPoolExecutor(18) as pool:
+        asked = [pool.submit(ask, number) for number in range(18)]
+        until(lambda: len([job for job in first.jobs() if job["parameters"]["seed"] >= 1000]) >= 5)
+        first.kill()
+        replies = [each.result() for each in asked]
+    until(lambda: up(front.folder) == {"n2"})
+    gone = front.client.get("/jobs/n1-5b0c8d4e-0000-4000-8000-000000000000")
+    first.start()
+    until(lambda: up(front.folder) == {"n1", "n2"})
+    ran = Counter(job["parameters"]["seed"] for node in front.nodes for job in node.jobs())
+
+    with_key = [reply for number, reply in enumerate(replies) if number % 3]
+    assert [reply.status_code for reply in with_key] == [200] * 12
+    assert all(reply.content.startswith(b"\x89PNG") for reply in with_key)
+    assert {reply.status_code for number, reply in enumerate(replies) if not number % 3} == {200, 502}
+    assert {ran[1000 + number] for number in range(0, 18, 3)} == {1}
+    assert any(ran[1000 + number] == 2 for number in range(18)), "the replica was killed too late"
+    # its jobs are not said to be unknown
+    assert (gone.status_code, gone.json()["error"]["type"]) == (503, "no-replica")
+
+
+def test_a_replica_with_another_certificate_is_not_believed(front: Front) -> None:
+    first, second = (each.replica for each in front.nodes)
+    with TemporaryDirectory() as folder:
+        replicas = [replace(first, certificate=second.certificate), second]
+        with balanced(Path(folder), replicas) as url, client(url, TOKENS["artist"]) as asking:
+            until(lambda: up(Path(folder)) == {"n2"})
+            jobs = [asking.post("/jobs", json={"prompt": "a fox", **SMALL}).json() for _ in range(3)]
+            of_the_first = [
+                asking.get("/jobs/n1-5b0c8d4e-0000-4000-8000-000000000000"),
+                asking.get(f"/images/n1-{32 * 'a'}"),
+                asking.post("/jobs", json={"workflow": "image-to-image", "image": f"n1-{32 * 'a'}"}),
+            ]
+
+    assert {job["id"][:3] for job in jobs} == {"n2-"}
+    assert [reply.status_code for reply in of_the_first] == [503] * 3
