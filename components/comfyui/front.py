@@ -162,8 +162,9 @@ defaults
   srvtcpka-cnt 3
   # a client that goes away cancels what it asked for
   option abortonclose
-  # a request is never sent down a connection that the gateway may be closing
-  option http-server-close"""
+  # one request a connection: after the first, HAProxy would close without a word where a replica fails,
+  # and a browser would then send the request again by itself
+  option httpclose"""
 
 _FRONT: Final = """  acl ordering path /generate /jobs
   # whole, so that it can be sent again

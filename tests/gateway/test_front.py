@@ -184,7 +184,7 @@ def test_when_a_replica_is_killed_every_request_with_a_key_gets_its_image(front:
     with_key = [reply for number, reply in enumerate(replies) if number % 3]
     assert [reply.status_code for reply in with_key] == [200] * 12
     assert all(reply.content.startswith(b"\x89PNG") for reply in with_key)
-    assert {reply.status_code for number, reply in enumerate(replies) if not number % 3} == {200, 502}
+    assert {reply.status_code for number, reply in enumerate(replies) if not number % 3} <= {200, 502}
     assert {ran[1000 + number] for number in range(0, 18, 3)} == {1}
     assert any(ran[1000 + number] == 2 for number in range(18)), "the replica was killed too late"
     # its jobs are not said to be unknown
