@@ -99,6 +99,7 @@ def test_the_facts_are_those_of_the_offer(machine: Rented) -> None:
         (SPEC.gpu_name, SPEC.gpu_ram, SPEC.driver_version, "12.8")
     ] * SPEC.gpu_count
     assert len({gpu["uuid"] for gpu in gpus}) == SPEC.gpu_count
+    assert facts.pop("wheels") == machine.host._files.seen_path("/opt/simulated/wheels")
     assert facts == {
         "scale": 60,
         "inet_down_mbps": 900,

@@ -31,7 +31,7 @@ class Unsatisfiable(Exception):
 
 
 class Package(NamedTuple):
-    """One package of a plan; `megabytes` is what its download weighs."""
+    """One package of a plan; `megabytes` is what its download weighs, a real one has no `module`."""
 
     name: str
     version: str
@@ -85,6 +85,10 @@ def resolve(
         plan[name] = _choose(name, wanted.get(name), installed, indexes, torch, upgrade=upgrade, until=until)
         if needs:
             queue += plan[name].needs
+            if not plan[name].module:  # a real package runs on real ones only
+                for need in plan[name].needs:
+                    if version := real_wheels.version(need):
+                        wanted.setdefault(need, _Wanted(need, "==", version))
     return sorted(plan.values())
 
 

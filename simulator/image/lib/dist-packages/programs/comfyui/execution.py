@@ -62,7 +62,8 @@ class Worker(threading.Thread):
             if item is not None:
                 began = time.monotonic()
                 self.current = item[1]
-                extra = {key: value for key, value in item[3].items() if key not in _SENSITIVE}
+                hidden = [key for key in _SENSITIVE if key in item[3]]
+                extra = {key: value for key, value in item[3].items() if key not in hidden}
                 self.interrupt.clear()
                 speed.use_gpu(busy=True)
                 execution = Execution(self, item, extra)

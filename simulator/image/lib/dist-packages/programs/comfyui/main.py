@@ -74,7 +74,7 @@ def main(checkout: Path | None = None) -> None:
     app = Starlette(
         routes=api.routes(),
         lifespan=lifespan,
-        exception_handlers={HTTPException: _refused},  # type: ignore[dict-item]
+        exception_handlers={HTTPException: _refused, Exception: _failed},  # type: ignore[dict-item]
     )
     bound = [_bind(address, args.port) for address in args.listen.split(",")]
     address = args.listen.split(",")[0]
@@ -139,12 +139,8 @@ class Edge:
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
         async def watched(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 more = [
                     (name.lower().encode(), value.encode()) for name, value in self._cors_headers().items()
                 ]
@@ -155,9 +151,6 @@ class Edge:
             await self._app(scope, receive, watched)
         except Exception:  # noqa: BLE001 - the cause is only in the log
             traceback.print_exc()
-            if not started:
-                text = "500 Internal Server Error\n\nServer got itself in trouble"
-                await PlainTextResponse(text, 500)(scope, receive, send)
 
     def _cors_headers(self) -> dict[str, str]:
         if self._cors is None:
@@ -178,6 +171,10 @@ def _foreign(host: str, origin: str) -> bool:
         and (name in {"localhost", "::1"} or name.startswith("127."))
         and urlsplit(origin).netloc != host
     )
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    return PlainTextResponse("500 Internal Server Error\n\nServer got itself in trouble", 500)
 
 
 async def _refused(_: Request, error: HTTPException) -> Response:
