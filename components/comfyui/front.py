@@ -144,12 +144,9 @@ _HEAD: Final = f"""global
   nbthread 1
   stats socket unix@stats.sock mode 600 level admin
   tune.bufsize {_BUFFER}
-  log stderr format raw daemon notice
 
 defaults
   mode http
-  log global
-  option dontlog-normal
   timeout connect 5s
   timeout http-request 30s
   timeout http-keep-alive 60s
