@@ -98,7 +98,7 @@ def heard(socket: ClientConnection, last: str = "executing null") -> list[str]:
     return found
 
 
-def short(frame: str | bytes) -> str:
+def short(frame: str | bytes) -> str:  # noqa: PLR0911 - one for each kind
     if isinstance(frame, bytes):
         return f"binary {int.from_bytes(frame[:4])}"
     message = json.loads(frame)

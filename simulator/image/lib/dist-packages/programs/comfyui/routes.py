@@ -97,7 +97,7 @@ class Api:
             number = float(body["number"])
         else:
             number = self._number
-            if body.get("front"):
+            if "front" in body and body["front"]:  # noqa: RUF019 - a list has no `get`
                 number = -number
             self._number += 1
         if "prompt" not in body:
