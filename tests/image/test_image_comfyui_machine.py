@@ -85,6 +85,7 @@ def test_with_its_requirements_alone_it_dies_of_a_package_that_they_do_not_name(
     with served(checkout) as port:
         stats = done(checkout, "curl", "-s", f"http://127.0.0.1:{port}/system_stats")
     assert json.loads(stats)["devices"][0]["name"].startswith("cuda:0 NVIDIA GeForce RTX 4090")
+    assert json.loads(stats)["system"]["pytorch_version"] == "2.8.0+cu128"
 
 
 def test_in_a_world_before_2026_another_package_brought_it(checkout: Machine) -> None:

@@ -53,7 +53,7 @@ def main(checkout: Path | None = None) -> None:
 
     speed.spend(_IMPORTS)
     log(f"** ComfyUI startup time: {time.strftime('%Y-%m-%d %H:%M:%S')}\n** Python version: {sys.version}")
-    log(f"Total VRAM {speed.vram() // 1024**2:.0f} MB\npytorch version: {system.TORCH}")
+    log(f"Total VRAM {speed.vram() // 1024**2:.0f} MB\npytorch version: {system.torch()}")
     folders = Folders(args, checkout or Path.cwd())
     log(f"ComfyUI version: {system.VERSION}")
     table = Table(folders, args, log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from hardware.facts import machine
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
     import argparse
 
 VERSION = "0.3.64"
-TORCH = "2.8.0+cu128"
+
+
+def torch() -> str:
+    """Return the version of torch in the environment, the recorded one where the server runs outside of any."""
+    try:
+        return metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return "2.8.0+cu128"
 
 
 def stats(args: argparse.Namespace) -> dict[str, Any]:
@@ -33,7 +41,7 @@ def stats(args: argparse.Namespace) -> dict[str, Any]:
         "system": {
             "os": "posix", "ram_total": ram, "ram_free": ram * 9 // 10, "comfyui_version": VERSION,
             "required_frontend_version": "1.27.10", "installed_templates_version": "0.1.95",
-            "required_templates_version": "0.1.95", "python_version": sys.version, "pytorch_version": TORCH,
+            "required_templates_version": "0.1.95", "python_version": sys.version, "pytorch_version": torch(),
             "embedded_python": False, "argv": sys.argv,
         },
         "devices": [{
