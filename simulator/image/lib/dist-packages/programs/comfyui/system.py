@@ -17,7 +17,7 @@ VERSION = "0.3.64"
 
 
 def torch() -> str:
-    """Return the version of torch in the environment, the recorded one where the server runs outside of any."""
+    """Return the version of torch in the environment; outside of any, the recorded one."""
     try:
         return metadata.version("torch")
     except metadata.PackageNotFoundError:
