@@ -53,7 +53,13 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = Store(settings.data / "queue.db")
-        images = Images(settings.data / "images", store, settings.keep_hours * 3600, settings.keep_gb * 1e9)
+        images = Images(
+            settings.name,
+            settings.data / "images",
+            store,
+            settings.keep_hours * 3600,
+            settings.keep_gb * 1e9,
+        )
         async with ComfyClient(settings.comfyui_url) as client:
             health = Health(
                 client,

@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ValidationError
+
 from comfy.errors import ComfyError
 from comfy.events import Queued
 from comfy.nodes import validate
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 _POLL: Final = 1.0
 _RETRY: Final = 5.0
 _WARM_UP_SECONDS: Final = 600
-_SAMPLE: Final = {"prompt": "a grey square", "image": "sample.png"}
 
 log = logging.getLogger("gateway")
 
@@ -106,9 +107,13 @@ class Health:
         return None
 
     def _problems(self, workflow: Workflow, table: Mapping[str, Any]) -> list[Any]:
-        fields = workflow.parameters.model_fields
-        needed = {name: value for name, value in _SAMPLE.items() if name in fields}
-        graph = workflow.build(seeded(workflow.parameters.model_validate(needed)), "sample")
+        """Return what ComfyUI's own table says against a workflow, were it asked for as simply as can be."""
+        texts = {"prompt": "a grey square"} if "prompt" in workflow.parameters.model_fields else {}
+        sample = {**texts, **dict.fromkeys(workflow.images, "sample.png")}
+        try:
+            graph = workflow.build(seeded(workflow.parameters.model_validate(sample)), "sample")
+        except ValidationError:  # it wants what cannot be guessed
+            return []
         return [each for each in validate(graph, table) if each.class_type != "LoadImage"]
 
     async def guard(self) -> None:

@@ -32,15 +32,17 @@ class Images:
     """The images of one gateway.
 
     Args:
+        name: of the gateway; the ids of its images begin with it, so that a balancer finds their way back.
         folder: for the files; those that the store does not know are removed from it.
         store: knows whose they are.
         seconds: how long an image is kept.
         size: bytes of images that are kept; the oldest go first.
     """
 
-    def __init__(self, folder: Path, store: Store, seconds: float, size: float) -> None:
+    def __init__(self, name: str, folder: Path, store: Store, seconds: float, size: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._store, self._seconds, self._size = folder, store, seconds, size
+        self._name, self._folder, self._store = name, folder, store
+        self._seconds, self._size = seconds, size
         known = store.image_ids()
         for path in folder.iterdir():
             if path.stem not in known:
@@ -81,7 +83,9 @@ class Images:
 
     def _write(self, owner: str, job: str | None, data: bytes, seed: int | None) -> Image:
         width, height = struct.unpack(">II", data[16:24])
-        image = Image(secrets.token_hex(16), owner, job, width, height, len(data), seed, time.time())
+        image = Image(
+            f"{self._name}-{secrets.token_hex(16)}", owner, job, width, height, len(data), seed, time.time()
+        )
         path = self._path(image)
         path.with_suffix(".part").write_bytes(data)
         path.with_suffix(".part").replace(path)

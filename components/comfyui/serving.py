@@ -112,7 +112,9 @@ def _await(shell: Shell, deadline: float, *, tls: bool) -> None:
     """Wait until the gateway says that an image was made."""
     told = ""
     while True:
-        words, _, status = _run(shell, "asking the gateway", gateway.ready_script(tls=tls)).rpartition("\n")
+        words, _, status = (
+            _run(shell, "asking the gateway", gateway.ready_script(tls=tls)).rstrip().rpartition("\n")
+        )
         if status.strip() == "200":
             return
         found = states(shell, list(SERVICES))

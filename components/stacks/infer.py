@@ -73,7 +73,8 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
 _CURL = (
     "printf 'header = \"Authorization: Bearer %s\"' "
     '"$(./fragua pulumi stack output token --show-secrets -s {0})" '
-    '| curl --config - --insecure --pinnedpubkey {1} --json \'{{"prompt": "a lighthouse at dusk"}}\' '
+    "| curl --config - --silent --show-error --insecure --pinnedpubkey {1} "
+    '--header "Content-Type: application/json" --data \'{{"prompt": "a lighthouse at dusk"}}\' '
     "--output image.png {2}/generate"
 )
 """Only a gateway with that very key is talked to; the token is in no process's arguments."""

@@ -190,6 +190,21 @@ def test_a_workflow_of_a_persons_own_is_served_like_the_others(comfy, tmp_path) 
         assert refused.json()["error"]["field"] == "steps"
 
 
+def test_a_workflow_that_wants_an_image_by_another_name_is_tried_before_it_is_served(comfy, tmp_path) -> None:
+    found = comfy_workflows.catalogue(comfy_workflows.Models(checkpoint="sd.safetensors"))["image-to-image"]
+    values = {"prompt": "x", "seed": 1, "image": "x.png", **SMALL}
+    graph = found.build(found.parameters.model_validate(values), "x")
+    [loader] = [node for node, entry in graph.items() if entry["class_type"] == "LoadImage"]
+    own = {"name": "redraw", "graph": graph, "inputs": {"picture": {"node": loader, "input": "image"}}}
+    with gateway(tmp_path, comfy.url, catalogue={"custom": [own]}) as one:
+        image = one.post().content
+        upload = one.client.post("/uploads", content=image, headers={"Content-Type": "image/png"}).json()
+        body = {"workflow": "redraw", "picture": upload["image"]}
+
+        assert upload["image"].startswith("node-")
+        assert one.client.post("/generate", json=body).status_code == 200
+
+
 def test_whoami_tells_the_price_and_the_limits(shared: Gateway) -> None:
     found = shared.client.get("/whoami").json()
     assert (found["token"], found["price"], found["enhance"]) == ("artist", 0.36, False)

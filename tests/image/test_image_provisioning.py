@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from image_machine import A100, RTX_4090
 
-from components.remote.model import model, token_script
 from components.kohya.install import SD_SCRIPTS_COMMIT, trainer
+from components.remote.model import model, token_script
 from components.spec.model import BaseModelSource
 
 if TYPE_CHECKING:

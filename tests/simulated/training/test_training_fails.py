@@ -10,8 +10,8 @@ from components.errors import TrainingFailed
 from components.kohya.ledger import next_part
 from components.kohya.run import begin, end
 from components.kohya.training import stop
-from components.remote.jobs import state
 from components.remote.job import Job, start_script
+from components.remote.jobs import state
 
 MakeHome = Callable[..., Home]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import TransferFailed
-from components.remote.model import uploaded
 from components.remote.manifest import scan, sha256
+from components.remote.model import uploaded
 from components.remote.provider import FileProvider, FolderProvider
 from components.remote.shell import Shell
 
