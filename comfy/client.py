@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _FIRST_SILENCE_SECONDS: Final = 0.1
 _SILENCE_SECONDS: Final = 1.0
+_GRACE_SECONDS: Final = 0.2
 _POLL_SECONDS: Final = 0.25
 _PATIENCE_SECONDS: Final = 5.0
 """A server or a tunnel that is away for less is not missed."""
@@ -270,7 +271,11 @@ class ComfyClient:
         place: Event | None = None
         silence = _FIRST_SILENCE_SECONDS
         while not isinstance(event, Finished):
-            event = await feed.hear(prompt_id, silence) or await self._ask(prompt_id)
+            event = await feed.hear(prompt_id, silence)
+            if event is None:
+                event = await self._ask(prompt_id)
+                if isinstance(event, Finished) and feed.live:  # the answer may have overtaken the events
+                    event = await feed.hear(prompt_id, _GRACE_SECONDS) or event
             silence = _SILENCE_SECONDS if feed.live else _POLL_SECONDS
             if isinstance(event, Queued | Started):
                 if event == place:

@@ -19,9 +19,16 @@ class Proxy:
         self.url = ""
         self.lose_answers = self.lose_requests = self.prompts = 0
         self.refuse_websockets = False
+        self._held = False
         self._host, self._port = urlsplit(url).hostname, urlsplit(url).port
         self._websockets = []
+        self._history_asked = asyncio.Event()
         self._tasks = set()
+
+    def hold(self):
+        """Hold what is said over websockets from now on until the history is asked for."""
+        self._held = True
+        self._history_asked.clear()
 
     async def cut_websockets(self):
         """Cut all that are open."""
@@ -35,7 +42,7 @@ class Proxy:
         except OSError:
             writer.close()
             return
-        state = {"lose": False}
+        state = {"lose": False, "websocket": False}
         down = asyncio.create_task(self._down(server_reader, writer, state))
         self._tasks.add(down)
         down.add_done_callback(self._tasks.discard)
@@ -44,6 +51,9 @@ class Proxy:
                 if self.refuse_websockets:
                     break
                 self._websockets.append(writer)
+                state["websocket"] = True
+            if data.startswith(b"GET /history"):
+                self._history_asked.set()
             if data.startswith(b"POST /prompt"):
                 if self.lose_requests:
                     self.lose_requests -= 1
@@ -60,6 +70,8 @@ class Proxy:
         while data := await self._read(reader):
             if state["lose"]:
                 break
+            if state["websocket"] and self._held:
+                await self._history_asked.wait()
             writer.write(data)
         writer.close()
 

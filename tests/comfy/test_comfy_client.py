@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from comfy_server import comfyui
 
+from comfy import feed
 from comfy.client import ComfyClient
 from comfy.errors import (
     ComfyError,

@@ -94,6 +94,17 @@ async def test_a_websocket_that_is_cut_costs_progress_but_no_picture(server):
         assert any(isinstance(event, Progress) and event.value == 2 for event in heard)
 
 
+async def test_events_that_come_after_the_history_are_told_all_the_same(server):
+    async with proxy(server.url) as between, ComfyClient(between.url) as client:
+        await client.run(graph())
+        between.hold()
+        heard = []
+        await client.run(graph(steps=3), on_event=heard.append)
+        assert [event.value for event in heard if isinstance(event, Progress)] == [1, 2, 3]
+        assert heard[-1] == Finished()
+        assert heard.count(Started()) == 1
+
+
 async def test_without_any_websocket_pictures_are_made_all_the_same(server, caplog):
     async with proxy(server.url) as between, ComfyClient(between.url) as client:
         between.refuse_websockets = True
