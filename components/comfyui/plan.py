@@ -114,7 +114,9 @@ def files(job: InferJob, models: tuple[Placed, ...]) -> Files:
 def custom(job: InferJob, name: str, graph: dict[str, Any]) -> Custom:
     """Return the job's workflow of that name, with its graph."""
     spec = next(each for each in job.workflows if each.name == name)
-    return Custom.model_validate({**spec.model_dump(mode="json", exclude_defaults=True), "graph": graph})
+    return Custom.model_validate(
+        {"inputs": {}, **spec.model_dump(mode="json", exclude_defaults=True), "graph": graph}
+    )
 
 
 def digest(*parts: str) -> str:

@@ -1,0 +1,118 @@
+"""An inference job as a whole: what it becomes on a machine, and what is refused before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from comfy.workflows import Models, catalogue
+from components.errors import SpecError
+from components.spec.infer import InferJob
+from components.spec.load import placed
+from components.stacks.serve import Ready, ready
+
+ROOT = Path(__file__).parents[3]
+
+
+def example(tmp_path: Path, **changes: Any) -> Path:
+    job = yaml.safe_load((ROOT / "configs/comfyui.yaml").read_text()) | changes
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump(job, sort_keys=False))
+    return path
+
+
+def made(path: Path) -> Ready:
+    job, place = placed(path)
+    assert isinstance(job, InferJob)
+    return ready(job, place, token=False)
+
+
+def graph_file(tmp_path: Path, text: str | None = None) -> Path:
+    found = catalogue(Models(checkpoint="a.safetensors"))["text-to-image"]
+    graph = found.build(found.parameters.model_validate({"prompt": "x", "seed": 1}), "x")
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(graph) if text is None else text)
+    return path
+
+
+def test_the_example_serves_what_it_says() -> None:
+    found = made(ROOT / "configs/comfyui.yaml").plan
+
+    assert found.workflows == ("text-to-image", "image-to-image")
+    assert [job.name for job in found.preparations] == ["comfyui-install", "model-checkpoint"]
+    assert "main.py --listen 127.0.0.1 --port 18188" in found.comfyui.script
+    offered = json.loads(found.catalogue)
+    assert offered["models"]["checkpoint"] == "checkpoint-sd_xl_base_1.0.safetensors"
+    assert offered["limits"]["max_side"] == 1536
+
+
+def test_a_workflow_of_ones_own_is_offered_with_its_inputs(tmp_path: Path) -> None:
+    nodes = {
+        entry["class_type"]: name for name, entry in json.loads(graph_file(tmp_path).read_text()).items()
+    }
+    inputs = {"steps": {"node": nodes["KSampler"], "input": "steps", "default": 9, "maximum": 20}}
+    workflow = {"name": "mine", "graph": str(tmp_path / "mine.json"), "inputs": inputs}
+    found = made(example(tmp_path, workflows=[workflow])).plan
+
+    assert found.workflows[-1] == "mine"
+    assert json.loads(found.catalogue)["custom"][0]["inputs"]["steps"]["maximum"] == 20
+
+
+def test_what_a_job_changes_changes_the_service_and_nothing_else(tmp_path: Path) -> None:
+    one = made(example(tmp_path)).plan
+    other = made(example(tmp_path, comfyui={"arguments": ["--highvram"]})).plan
+
+    assert one.comfyui.digest != other.comfyui.digest
+    assert one.install.digest == other.install.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"nodes": [], "links": []}', "Export (API)"),
+        ("{", "not JSON"),
+        ("[]", "no workflow in API format"),
+        ('{"1": {"class_type": "CheckpointLoaderSimpel", "inputs": {}}}', "CheckpointLoaderSimpel"),
+    ],
+)
+def test_a_wrong_workflow_is_refused_with_its_place(tmp_path: Path, text: str, says: str) -> None:
+    file = graph_file(tmp_path, text)
+    path = example(tmp_path, workflows=[{"name": "mine", "graph": str(file)}])
+    with pytest.raises(SpecError) as refused:
+        made(path)
+
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"{path}:")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"workflows": [{"name": "mine", "graph": "/no/such.json"}]}, "/no/such.json: No such file"),
+        ({"models": {"checkpoint": {"local": "/no/a.safetensors"}}}, "/no/a.safetensors: no such file"),
+        ({"comfyui": {"arguments": ["--listen=0.0.0.0"]}}, "fragua sets where ComfyUI listens"),
+        ({"comfyui": {"install": "image"}}, "which needs both"),
+        ({"gateway": {"limits": {"min_side": 2048, "max_side": 1024}}}, "no size is left"),
+        ({"gateway": {"limits": {"multiple": 20}}}, "multiple of 8"),
+        ({"gateway": {"tokens": []}}, "must not be empty"),
+        ({"gateway": {"expose": "world"}}, "'tls' or 'tunnel'"),
+        ({"replicas": 0}, "greater than or equal to 1"),
+        (
+            {"comfyui": {"custom_nodes": [{"url": "https://example.org/a", "commit": "main"}]}},
+            "match pattern",
+        ),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused_with_its_place(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    path = example(tmp_path, **changes)
+    with pytest.raises(SpecError) as refused:
+        made(path)
+
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"{path}:")
