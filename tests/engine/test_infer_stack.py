@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import signal
+import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,24 @@ from engine_runs import Cloud, MakeStack, Stack
 
 from components.remote.shell import connect
 from toolchain.bootstrap import ROOT
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def answered(url: str, trust: ssl.SSLContext | bool = True) -> Any:
+    """Return the JSON that is there, once anything is."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return httpx.get(url, verify=trust, timeout=30).json()
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
 
 SMALL = {"width": 512, "height": 512, "steps": 4}
 """Of an image that is made at once."""
@@ -130,6 +151,47 @@ def test_secrets_are_nowhere_in_plain_text(stack: Stack) -> None:
         assert word not in state
         assert word not in arguments
         assert word not in stack.up()
+
+
+def test_a_tunnel_leads_to_comfyui_itself_and_to_the_gateway(stack: Stack) -> None:
+    ports = free_port(), free_port()
+    options = ("--comfyui-port", str(ports[0]), "--gateway-port", str(ports[1]))
+    command = [str(ROOT / "fragua"), "tunnel", stack.name, *options]
+    tunnel = subprocess.Popen(command, cwd=ROOT, env=stack.environment, start_new_session=True)
+    trust = ssl.create_default_context(cadata=stack.outputs()["replicas"][0]["certificate"])
+    try:
+        stats = answered(f"http://127.0.0.1:{ports[0]}/system_stats")
+        health = answered(f"https://127.0.0.1:{ports[1]}/health", trust)
+    finally:
+        os.killpg(tunnel.pid, signal.SIGINT)
+        tunnel.wait(30)
+
+    assert stats["devices"]
+    assert health["status"] == "ok"
+
+
+def test_fragua_generate_saves_an_image_by_what_it_is_told(stack: Stack, tmp_path: Path) -> None:
+    words = ["--set", "width=512", "--set", "height=512", "--set", "steps=2", "--set", "seed=3"]
+    command = [str(ROOT / "fragua"), "generate", stack.name, "a fox", "-o", str(tmp_path / "a.png"), *words]
+    done = subprocess.run(
+        command, cwd=ROOT, env=stack.environment, capture_output=True, text=True, timeout=100, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "512x512, seed 3" in done.stdout
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    refused = subprocess.run(
+        [*command, "--set", "width=500"],
+        cwd=ROOT,
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "width" in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_destroy_leaves_nothing_that_bills(stack: Stack, cloud: Cloud) -> None:
