@@ -32,7 +32,9 @@ def outputs(root: Path, stack: str, needed: str = "login") -> dict[str, Any]:
     """
     found = known(selected(root, stack))
     if needed not in found:
-        raise FraguaError(f"stack {stack} has no {needed}: does it train, and did its `pulumi up` succeed?")
+        raise FraguaError(
+            f"stack {stack} has no {needed}: is its job of the right kind, and did its `pulumi up` succeed?"
+        )
     return found
 
 
@@ -49,11 +51,12 @@ def selected(root: Path, stack: str) -> auto.Stack:
 
 
 def known(stack: auto.Stack) -> dict[str, Any]:
-    """Return the outputs of `stack`, and of its state `login`, `status` and `urn` of its first machine.
+    """Return the outputs of `stack`, and from its state what they do not tell.
 
-    Beside them, `launch` of its training, and `machines`: by name, the same three of each.
+    That is `machines`: by name (`node`, `node-2`, ...), `login`, `status` and `urn` of each; the same three of
+    the first one, by themselves; and `launch` of its training, None where it has none.
 
-    The login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
+    A login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
     secrets too, to debug logs.
 
     Raises:
