@@ -6,12 +6,12 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from components.comfyui.service import service
-from components.remote.job import Job
+from components.remote.job import BOOT, Job
 from components.remote.package import needed
 from components.remote.python import STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from components.spec.infer import Gateway
 
@@ -40,7 +40,7 @@ def install(code_digest: str) -> Job:
   uv venv --quiet --python '>=3.11,<3.14' $venv
   packages --require-hashes -r $lock
 }}
-stage $venv gateway "$(sha256sum < $lock)"
+stage $venv gateway "$(sha256sum < $lock | cut -c 1-12)"
 PYTHONPATH={CODE} $venv/bin/python -c 'import gateway.app'
 echo "gateway: {code_digest} is there"
 """
@@ -88,6 +88,12 @@ def files_script(files: Mapping[str, str]) -> str:
     for name, text in files.items():
         script += f"printf %s {shlex.quote(text)} > {name}.new\nmv {name}.new {name}\n"
     return script
+
+
+def boot_script(scripts: Sequence[str]) -> str:
+    """Return a script that leaves `scripts` on the machine, to be run each time that its container starts."""
+    lines = "".join(f"bash -c {shlex.quote(script)}\n" for script in scripts)
+    return f"printf %s {shlex.quote(lines)} > {BOOT}.new\nmv {BOOT}.new {BOOT}\n"
 
 
 def gateway(digest: str) -> Job:

@@ -51,7 +51,7 @@ def comfy(spec: ComfyUI) -> Comfy:
         first = [STAGES, OWN_TORCH, _CHECKOUT, _REQUIREMENTS]
     elif spec.install == "template":
         venv, folder = "/venv/main", "ComfyUI"
-        first = [image_torch("ComfyUI", "comfyui", "api-wrapper"), STAGES]
+        first = [image_torch("ComfyUI", "$comfyui/main.py", "comfyui", "api-wrapper"), STAGES]
     else:
         venv, folder = str(spec.environment), str(spec.folder)
         first = [_PRESENT, STAGES]
@@ -67,7 +67,9 @@ def _custom_nodes(nodes: Iterable[Git]) -> str:
     """Return what makes ComfyUI have `nodes`, each at its commit, and none that was declared once."""
     named = {_name(each): each for each in nodes}
     keep = "".join(f" ! -name {shlex.quote(name)}" for name in named)
-    script = f"""mkdir -p $comfyui/custom_nodes
+    script = f"""mkdir -p $comfyui/custom_nodes .fragua
+$venv/bin/python -c 'import torch; print(f"torch=={{torch.__version__}}")' > .fragua/nodes-constraints.txt
+constraints=$PWD/.fragua/nodes-constraints.txt
 # what was declared once and is no more
 find $comfyui/custom_nodes -mindepth 1 -maxdepth 1 -type d{keep} -exec test -e '{{}}/.fragua-nodes' \\; \\
   -exec rm -rf '{{}}' +
@@ -81,7 +83,7 @@ do_nodes() {{
   git -C $folder remote add origin {shlex.quote(each.url)}
   again git -C $folder fetch --quiet --depth 1 origin {each.commit}
   git -C $folder checkout --quiet FETCH_HEAD
-  [ ! -e $folder/requirements.txt ] || (cd $folder && packages -r requirements.txt)
+  [ ! -e $folder/requirements.txt ] || (cd $folder && packages --constraint $constraints -r requirements.txt)
 }}
 stage $folder nodes {shlex.quote(f"{name} {each.commit}")}
 """

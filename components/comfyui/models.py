@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -90,15 +91,18 @@ def demand(key: str, source: ServedModel, file: str, sha256: str) -> None:
         )
 
 
+def file_name(source: ServedModel) -> str:
+    """Return the name of the file where it comes from, by which workflows may know it."""
+    url = unquote(urlsplit(source.url or "").path)
+    return PurePosixPath(source.file or source.local or source.path or url or source.train or "").name
+
+
 def _name(kind: str, source: ServedModel) -> str:
     """Return the file's own name, after what it is: two parts may have files of one name.
 
     ComfyUI sees no file without an ending, such as an address that ends in a number would give.
     """
-    url = unquote(urlsplit(source.url or "").path)
-    name, ending = plain_name(
-        source.file or source.local or source.path or url or source.train or "", source.ENDINGS
-    )
+    name, ending = plain_name(file_name(source), source.ENDINGS)
     return f"{kind}-{name}{ending}"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from comfy.custom import Custom
@@ -13,7 +15,7 @@ from comfy.workflows import Limits, catalogue
 from comfy.workflows import Models as Files
 from components.comfyui import gateway
 from components.comfyui.install import comfy
-from components.comfyui.models import placed
+from components.comfyui.models import file_name, placed
 from components.comfyui.service import service
 
 if TYPE_CHECKING:
@@ -22,12 +24,17 @@ if TYPE_CHECKING:
     from components.comfyui.models import Placed
     from components.remote.job import Job
     from components.spec.infer import InferJob
+    from components.spec.models import ServedModel
 
 _FLAGS: Final = (
     *("--listen", "127.0.0.1", "--port", str(gateway.COMFYUI_PORT), "--disable-auto-launch"),
     *("--disable-metadata", "--disable-api-nodes", "--preview-method", "latent2rgb"),
 )
 """The gateway's answers hold no workflow; nodes that buy from others are off."""
+
+
+_MODELS: Final = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
+_TEXTS: Final = ("text", "filename_prefix")
 
 
 @dataclass(frozen=True)
@@ -68,13 +75,17 @@ def plan(
         hashes: SHA-256 of the models on this computer, by their key.
 
     Raises:
-        SpecError, ValueError: a workflow cannot be right.
+        SpecError: a model is not what it should be.
+        ValueError: a workflow cannot be right.
     """
     models = tuple(placed(job.models, hashes, token=token))
     offered = {
         "models": files(job, models).model_dump(mode="json"),
         "limits": Limits(**job.gateway.limits.model_dump()).model_dump(mode="json"),
-        "custom": [custom(job, name, graph).model_dump(mode="json") for name, graph in graphs.items()],
+        "custom": [
+            custom(job, name, renamed(name, graph, job, models)).model_dump(mode="json")
+            for name, graph in graphs.items()
+        ],
     }
     found = catalogue(
         Files.model_validate(offered["models"]),
@@ -117,6 +128,35 @@ def custom(job: InferJob, name: str, graph: dict[str, Any]) -> Custom:
     return Custom.model_validate(
         {"inputs": {}, **spec.model_dump(mode="json", exclude_defaults=True), "graph": graph}
     )
+
+
+def renamed(
+    name: str, graph: dict[str, Any], job: InferJob, models: tuple[Placed, ...]
+) -> dict[str, dict[str, Any]]:
+    """Return a workflow's graph with the names under which this ComfyUI has the models that it names.
+
+    Raises:
+        ValueError: it names a model file that the job does not have.
+    """
+    known = {model.name: model.name for model in models}
+    known |= {file_name(source): known_as.name for source, known_as in _pairs(job, models)}
+    made = deepcopy(graph)
+    for node, entry in made.items():
+        for field, value in entry["inputs"].items():
+            if not (isinstance(value, str) and value.endswith(_MODELS) and field not in _TEXTS):
+                continue
+            if PurePosixPath(value).name not in known:
+                raise ValueError(
+                    f"{name}: node {node}, {field}: {value} is not among models: add it, or name one of "
+                    f"{', '.join(known)}"
+                )
+            entry["inputs"][field] = known[PurePosixPath(value).name]
+    return made
+
+
+def _pairs(job: InferJob, models: tuple[Placed, ...]) -> list[tuple[ServedModel, Placed]]:
+    sources = job.models.sources()
+    return [(sources[model.key], model) for model in models]
 
 
 def digest(*parts: str) -> str:

@@ -7,7 +7,17 @@ from typing import Any
 
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-_SETTINGS = ("preparations", "links", "settings", "secrets", "catalogue", "tokens", "services", "expose")
+_SETTINGS = (
+    "preparations",
+    "links",
+    "settings",
+    "secrets",
+    "catalogue",
+    "tokens",
+    "comfyui",
+    "code",
+    "expose",
+)
 """What a change of makes the machine serve anew; the price is not among them, since the market has no say."""
 
 

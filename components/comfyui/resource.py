@@ -9,7 +9,6 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from components.comfyui import gateway
-from components.comfyui.plan import digest
 from components.comfyui.provider import ServiceProvider, TokensProvider
 
 if TYPE_CHECKING:
@@ -80,7 +79,6 @@ class Service(Resource, module="comfyui", name="Service"):
             opts: of the resource.
         """
         settings = gateway.settings(job.gateway, name, plan.folder)
-        version = digest(code, plan.catalogue, *settings.values(), *job.gateway.tokens)
         props = {
             "machine": reach.machine_id,
             "login": reach.login(),
@@ -93,7 +91,8 @@ class Service(Resource, module="comfyui", name="Service"):
             "tokens": tokens.tokens.apply(
                 lambda found: {name: sha256(token.encode()).hexdigest() for name, token in found.items()}
             ),
-            "services": {each.name: each.script for each in (plan.comfyui, gateway.gateway(version))},
+            "comfyui": plan.comfyui.script,
+            "code": code,
             "expose": job.gateway.expose == "tls",
             "address": address,
             "port": port,

@@ -16,6 +16,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from components.comfyui import gateway
 from components.comfyui.models import links_script
+from components.comfyui.plan import digest
 from components.comfyui.service import ENDED
 from components.errors import RemoteError, ServiceFailed
 from components.remote.job import WORKSPACE, Job, start_script, stop_script
@@ -31,6 +32,9 @@ SERVICES: Final = ("comfyui", "gateway")
 _POLL: Final = 1.0
 _OPEN_SECONDS: Final = 60
 """For a public port to lead to the gateway that answers on the machine already."""
+
+_LACKS: Final = "ComfyUI does not have"
+"""How the gateway begins to say what no waiting brings."""
 
 _CRASHES: Final = 3
 """A service that has ended so often while it is waited for will not serve."""
@@ -65,8 +69,13 @@ def begin(props: dict[str, Any]) -> dict[str, Any]:
         certificate = ""
         if tls:
             certificate = _run(shell, "making a certificate", gateway.certificate_script(props["address"]))
-        for name in SERVICES:
-            shell.run(f"starting {name}", start_script(Job(name, props["services"][name])))
+        # the gateway tries ComfyUI anew when it starts: so it does where anything that it rests on is another
+        version = digest(props["code"], props["comfyui"], json.dumps(links), *files.values(), certificate)
+        services = [Job("comfyui", props["comfyui"]), gateway.gateway(version)]
+        scripts = [start_script(service) for service in services]
+        _run(shell, "keeping what starts after a reboot", gateway.boot_script(scripts))
+        for service, script in zip(services, scripts, strict=True):
+            shell.run(f"starting {service.name}", script)
         _await(shell, deadline, tls=tls)
     if tls:
         _reach(props["address"], int(props["port"]), certificate)
@@ -74,9 +83,9 @@ def begin(props: dict[str, Any]) -> dict[str, Any]:
 
 
 def look(props: dict[str, Any]) -> bool:
-    """Return whether both services run; a machine that cannot be reached says nothing against them."""
+    """Return whether an image can be made; a machine that cannot be reached says nothing against it."""
     with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
-        return all(each.state == "running" for each in states(shell, list(SERVICES)).values())
+        return _asked(shell, tls=bool(props["expose"]))[0]
     return True
 
 
@@ -112,20 +121,17 @@ def _await(shell: Shell, deadline: float, *, tls: bool) -> None:
     """Wait until the gateway says that an image was made."""
     told = ""
     while True:
-        words, _, status = (
-            _run(shell, "asking the gateway", gateway.ready_script(tls=tls)).rstrip().rpartition("\n")
-        )
-        if status.strip() == "200":
+        ready, reason = _asked(shell, tls=tls)
+        if ready:
             return
         found = states(shell, list(SERVICES))
         for name, each in found.items():
             log = "" if each.state == "running" and ENDED not in each.tail else tail(shell, each)
             if each.state != "running" or log.count(f"{name} {ENDED}") >= _CRASHES:
                 raise ServiceFailed(f"{name} does not stay up. {_STILL_BILLS}\n{log[-3000:]}")
-        reason = _reason(words)
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or reason.startswith(_LACKS):
             log = tail(shell, state(shell, "comfyui"))
-            raise ServiceFailed(f"no image could be made in time: {reason}. {_STILL_BILLS}\n{log[-2000:]}")
+            raise ServiceFailed(f"no image can be made: {reason}. {_STILL_BILLS}\n{log[-2000:]}")
         news = f"comfyui: {found['comfyui'].tail or 'starting'}; gateway: {reason}"
         if news != told:
             say(news)
@@ -133,12 +139,14 @@ def _await(shell: Shell, deadline: float, *, tls: bool) -> None:
         time.sleep(_POLL)
 
 
-def _reason(words: str) -> str:
-    """Return why the gateway says that it is not ready."""
+def _asked(shell: Shell, *, tls: bool) -> tuple[bool, str]:
+    """Return whether the gateway says that it is ready, and why it is not."""
+    answer = _run(shell, "asking the gateway", gateway.ready_script(tls=tls))
+    words, _, status = answer.rstrip().rpartition("\n")
     try:
-        return str(json.loads(words)["error"]["message"])
+        return status == "200", "" if status == "200" else str(json.loads(words)["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return "starting"
+        return False, "starting"
 
 
 def _reach(address: str, port: int, certificate: str) -> None:

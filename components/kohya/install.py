@@ -82,7 +82,7 @@ def trainer(way: Way, packages: Collection[str] = ()) -> Trainer:
     venv, first = (
         ("venv", [STAGES, OWN_TORCH])
         if way == "own"
-        else ("/venv/main", [image_torch("Kohya", "kohya"), STAGES])
+        else ("/venv/main", [image_torch("Kohya", "$venv/bin/python", "kohya"), STAGES])
     )
     programs = needed("command -v git && command -v curl", "git", "curl", "ca-certificates")
     stages = [f"{programs}\n", *first, _SCRIPTS_AND_REQUIREMENTS, _extras(packages), _TOKENIZER_STAGE, _CHECK]

@@ -15,6 +15,9 @@ from typing import Final, Literal
 WORKSPACE: Final = "${WORKSPACE:-/workspace}"
 """Where everything goes; Vast.ai's images set WORKSPACE."""
 
+BOOT: Final = ".fragua/boot"
+"""A script in the workspace that runs each time that the machine's container starts, if it is there."""
+
 _SETTLE_SECONDS: Final = 10
 
 State = Literal["absent", "running", "done", "failed", "lost"]

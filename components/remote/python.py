@@ -60,10 +60,21 @@ stage $venv torch "torch $torch, torchvision $vision, $cuda"
 """Makes the environment; sets `torch`, `vision`, `cuda` and torch's own `index`."""
 
 
-def image_torch(image: str, *services: str) -> str:
-    """Return what waits for Vast.ai's image of that name, ends its services, and sets `torch` and `index`."""
-    return f"""for second in $(seq {_PROVISIONING_MINUTES * 60}); do
-  [ -e /.provisioning ] || break
+def image_torch(image: str, file: str, *services: str) -> str:
+    """Return what waits for Vast.ai's image of that name, ends its services, and sets `torch` and `index`.
+
+    Where SSH is asked for, Vast.ai starts no entrypoint; without it the image does not lay out its workspace.
+    The `file` is there once it has.
+    """
+    return f"""entry=
+if [ ! -e {file} ] && [ ! -e /.provisioning ] && command -v entrypoint.sh > /dev/null; then
+  echo "starting the image"
+  setsid entrypoint.sh > /var/log/entrypoint.log 2>&1 < /dev/null 9>&- & entry=$!
+fi
+for second in $(seq {_PROVISIONING_MINUTES * 60}); do
+  if [ ! -e /.provisioning ]; then
+    if [ -e {file} ] || [ -z "$entry" ] || ! kill -0 $entry 2> /dev/null; then break; fi
+  fi
   [ $second -gt 1 ] || echo "waiting for the image to provision itself"
   sleep 1
 done

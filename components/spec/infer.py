@@ -35,10 +35,17 @@ class ComfyUI(Spec):
     def _consistent(self) -> Self:
         if (self.install == "image") != bool(self.folder and self.environment):
             raise ValueError("folder and environment belong to `install: image`, which needs both")
-        if refused := [each for each in self.arguments if each.partition("=")[0] in _OURS]:
+        # argparse takes a flag's beginning for the flag
+        flags = [each for each in self.arguments if each.startswith("--")]
+        if refused := [
+            flag for flag in flags if any(own.startswith(flag.partition("=")[0]) for own in _OURS)
+        ]:
             raise ValueError(
                 f"{', '.join(refused)}: fragua sets where ComfyUI listens and writes; leave it out"
             )
+        names = [each.url.rstrip("/").rpartition("/")[2].removesuffix(".git") for each in self.custom_nodes]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"custom_nodes: two are named {', '.join(twice)}, and they would share a folder")
         return self
 
 
@@ -133,6 +140,12 @@ class InferJob(Spec):
         names = [each.name for each in self.workflows]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"workflows: {', '.join(twice)} given twice; keep one")
+        image = self.node.image.removeprefix("docker.io/")
+        if self.comfyui.install == "template" and not image.startswith("vastai/comfy"):
+            raise ValueError(
+                f"comfyui.install: template is Vast.ai's ComfyUI image, and node.image is {image}: take "
+                "vastai/comfy, or install: own"
+            )
         if self.replicas > 1 and self.node.adopt is not None:
             raise ValueError("node.adopt takes over one machine: leave it out, or set replicas to 1")
         return self

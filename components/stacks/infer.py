@@ -11,6 +11,7 @@ import pulumi
 from components.comfyui import gateway
 from components.comfyui.resource import Service, Tokens
 from components.comfyui.trained import trained
+from components.errors import SpecError
 from components.remote.model import token_script
 from components.remote.resource import File, Folder, step
 from components.stacks.machine import described, rent
@@ -35,11 +36,13 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         SpecError: the job cannot be right; nothing was declared.
     """
-    token = hub_token()
+    token, secrets = hub_token(), _secrets(job, place)
+    for warning in _warnings(job):
+        pulumi.log.warn(warning)
     found = ready(job, place, token=token is not None)
     models = {key: _trained(key, source) for key, source in job.models.sources().items() if source.train}
     key, tokens = SshKey("key"), Tokens("tokens", job.gateway.tokens)
-    stack = _Replicas(job, found, models, tokens, token)
+    stack = _Replicas(job, found, models, tokens, token, secrets)
     replicas = [stack.declare(number, key) for number in range(1, job.replicas + 1)]
     machine, service = replicas[0]
     name, tls = pulumi.get_stack(), job.gateway.expose == "tls"
@@ -73,7 +76,7 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
 _CURL = (
     "printf 'header = \"Authorization: Bearer %s\"' "
     '"$(./fragua pulumi stack output token --show-secrets -s {0})" '
-    "| curl --config - --silent --show-error --insecure --pinnedpubkey {1} "
+    "| curl --config - --fail --silent --show-error --insecure --pinnedpubkey {1} "
     '--header "Content-Type: application/json" --data \'{{"prompt": "a lighthouse at dusk"}}\' '
     "--output image.png {2}/generate"
 )
@@ -90,10 +93,10 @@ class _Replicas:
         models: Mapping[str, pulumi.Output[dict[str, str]]],
         tokens: Tokens,
         token: pulumi.Output[str] | None,
+        secrets: Mapping[str, pulumi.Output[str]],
     ) -> None:
+        self._secrets = secrets
         self._job, self._ready, self._models, self._tokens, self._token = job, found, models, tokens, token
-        openai = secret("openai:apiKey", "OPENAI_API_KEY") if job.gateway.enhance else None
-        self._secrets: dict[str, pulumi.Input[str]] = {"OPENAI_API_KEY": openai} if openai else {}
         ports = (gateway.PORT,) if job.gateway.expose == "tls" else ()
         self._node = job.node.model_copy(update={"ports": (*job.node.ports, *ports)})
 
@@ -150,3 +153,28 @@ def _trained(key: str, source: ServedModel) -> pulumi.Output[dict[str, str]]:
     other = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source.train}")
     home = Path(os.environ.get("FRAGUA_OUTPUT") or "output") / str(source.train)
     return other.get_output("checkpoints").apply(lambda run: trained(key, source, home, run))
+
+
+def _secrets(job: InferJob, place: Callable[[str], str]) -> dict[str, pulumi.Output[str]]:
+    """Return the settings of the gateway that are secret."""
+    if not job.gateway.enhance:
+        return {}
+    if key := secret("openai:apiKey", "OPENAI_API_KEY"):
+        return {"OPENAI_API_KEY": key}
+    raise SpecError(
+        f"{place('gateway.enhance')}gateway.enhance: it needs a key of OpenAI: "
+        "`pulumi config set --secret openai:apiKey`, or OPENAI_API_KEY"
+    )
+
+
+def _warnings(job: InferJob) -> list[str]:
+    """Return what a person should know before it costs."""
+    found = []
+    if job.node.gpu.count > 1:
+        found.append(f"node.gpu.count: ComfyUI uses one GPU, and {job.node.gpu.count} are rented")
+    if job.node.bid is not None:
+        found.append(
+            "node.bid: the machine may be taken away, and nothing rents another until the next "
+            "`pulumi up --refresh`"
+        )
+    return found

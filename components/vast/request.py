@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, SecretStr
 
+from components.remote.job import BOOT, WORKSPACE
 from components.spec.base import Spec
 from components.spec.node import Node
 
 _RUNTYPE = "ssh_direc ssh_proxy"
-_ONSTART = "touch ~/.no_auto_tmux"
+_ONSTART = f'touch ~/.no_auto_tmux; boot="{WORKSPACE}/{BOOT}"; [ ! -e "$boot" ] || bash "$boot"'
 
 
 class RentRequest(Spec):

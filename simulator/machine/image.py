@@ -26,6 +26,7 @@ deactivate() {{ PATH="${{PATH#"$VIRTUAL_ENV/bin:"}}"; unset VIRTUAL_ENV; unset -
 ENTRYPOINT = """#!/bin/bash
 # Boots the image's services, provisioning first; like the real one it does not return.
 touch {mark}
+cp -rn {internal}/. {workspace}/ 2> /dev/null
 python3 -IS -c 'import sys; sys.path.insert(0, "{packages}")
 from programs import supervisorctl
 supervisorctl.boot("{mark}")'
@@ -53,7 +54,9 @@ def install(files: Files, spec: MachineSpec) -> None:
     if "comfy" in repository:
         if is_vast_image(spec.image):
             _fill_environment(files, "comfy_image")
-        checkout = files.host_path("/workspace/ComfyUI")
+        # a plain image has it in place; Vast's lays its workspace out when its entrypoint runs, and not before
+        vast = is_vast_image(spec.image)
+        checkout = files.host_path(f"{'/opt/workspace-internal' if vast else '/workspace'}/ComfyUI")
         if not checkout.exists():
             shutil.copytree(PROGRAMS / "comfyui", checkout)
 
@@ -105,7 +108,14 @@ def _install_vast(files: Files) -> None:
     (files.host_path("/venv/main") / "bin/activate").write_text(ACTIVATE.format(venv=venv))
     entrypoint = files.host_path("/usr/local/bin/entrypoint.sh")
     packages = files.seen_path("/opt/simulated/image/lib/dist-packages")
-    entrypoint.write_text(ENTRYPOINT.format(mark=files.seen_path("/.provisioning"), packages=packages))
+    entrypoint.write_text(
+        ENTRYPOINT.format(
+            mark=files.seen_path("/.provisioning"),
+            packages=packages,
+            internal=files.seen_path("/opt/workspace-internal"),
+            workspace=files.seen_path("/workspace"),
+        )
+    )
     entrypoint.chmod(0o755)
     bashrc = files.host_path("/root/.bashrc")
     if not bashrc.exists():

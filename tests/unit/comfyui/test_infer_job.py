@@ -32,7 +32,8 @@ def made(path: Path) -> Ready:
 
 
 def graph_file(tmp_path: Path, text: str | None = None) -> Path:
-    found = catalogue(Models(checkpoint="a.safetensors"))["text-to-image"]
+    checkpoint = "checkpoint-sd_xl_base_1.0.safetensors"
+    found = catalogue(Models(checkpoint=checkpoint))["text-to-image"]
     graph = found.build(found.parameters.model_validate({"prompt": "x", "seed": 1}), "x")
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(graph) if text is None else text)
@@ -62,6 +63,17 @@ def test_a_workflow_of_ones_own_is_offered_with_its_inputs(tmp_path: Path) -> No
     assert json.loads(found.catalogue)["custom"][0]["inputs"]["steps"]["maximum"] == 20
 
 
+def test_a_workflow_finds_the_models_under_the_names_that_it_knows(tmp_path: Path) -> None:
+    graph = json.loads(graph_file(tmp_path).read_text())
+    [loader] = [node for node, each in graph.items() if each["class_type"] == "CheckpointLoaderSimple"]
+    graph[loader]["inputs"]["ckpt_name"] = "sd_xl_base_1.0.safetensors"
+    workflow = {"name": "mine", "graph": str(graph_file(tmp_path, json.dumps(graph)))}
+    offered = json.loads(made(example(tmp_path, workflows=[workflow])).plan.catalogue)
+    name = offered["custom"][0]["graph"][loader]["inputs"]["ckpt_name"]
+
+    assert name == offered["models"]["checkpoint"] == "checkpoint-sd_xl_base_1.0.safetensors"
+
+
 def test_what_a_job_changes_changes_the_service_and_nothing_else(tmp_path: Path) -> None:
     one = made(example(tmp_path)).plan
     other = made(example(tmp_path, comfyui={"arguments": ["--highvram"]})).plan
@@ -76,6 +88,10 @@ def test_what_a_job_changes_changes_the_service_and_nothing_else(tmp_path: Path)
         ('{"nodes": [], "links": []}', "Export (API)"),
         ("{", "not JSON"),
         ("[]", "no workflow in API format"),
+        (
+            '{"1": {"class_type": "VAELoader", "inputs": {"vae_name": "x.safetensors"}}}',
+            "x.safetensors is not among models",
+        ),
         ('{"1": {"class_type": "CheckpointLoaderSimpel", "inputs": {}}}', "CheckpointLoaderSimpel"),
     ],
 )
@@ -95,7 +111,12 @@ def test_a_wrong_workflow_is_refused_with_its_place(tmp_path: Path, text: str, s
         ({"workflows": [{"name": "mine", "graph": "/no/such.json"}]}, "/no/such.json: No such file"),
         ({"models": {"checkpoint": {"local": "/no/a.safetensors"}}}, "/no/a.safetensors: no such file"),
         ({"comfyui": {"arguments": ["--listen=0.0.0.0"]}}, "fragua sets where ComfyUI listens"),
+        ({"comfyui": {"arguments": ["--liste", "0.0.0.0"]}}, "fragua sets where ComfyUI listens"),
         ({"comfyui": {"install": "image"}}, "which needs both"),
+        (
+            {"node": {"gpu": {"models": ["A100"]}, "image": "a/b", "disk": 9, "max_price": 1}},
+            "node.image is a/b: take vastai/comfy",
+        ),
         ({"gateway": {"limits": {"min_side": 2048, "max_side": 1024}}}, "no size is left"),
         ({"gateway": {"limits": {"multiple": 20}}}, "multiple of 8"),
         ({"gateway": {"tokens": []}}, "must not be empty"),
