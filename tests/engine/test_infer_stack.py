@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,40 @@ def test_a_service_that_does_not_run_is_started_by_up_with_refresh(stack: Stack)
 
     with client(stack) as asking:
         assert asking.post("/generate", json={"prompt": "again", **SMALL}).status_code == 200
+
+
+def test_both_start_again_when_the_container_does(stack: Stack, cloud: Cloud) -> None:
+    instance = stack.outputs()["instance"]
+    cloud.api("PUT", f"/api/v0/instances/reboot/{instance}/")
+    headers = {"Authorization": f"Bearer {secret(stack, 'token')}"}
+    trust = ssl.create_default_context(cadata=stack.outputs()["replicas"][0]["certificate"])
+
+    def served() -> bool:
+        listed = cloud.api("GET", "/api/v1/instances/")["instances"]
+        [ports] = [each["ports"] for each in listed if each["id"] == instance]
+        if not ports:
+            return False
+        url = f"https://127.0.0.1:{ports['8000/tcp'][0]['HostPort']}/generate"
+        body = {"prompt": "after a reboot", **SMALL}
+        with suppress(httpx.TransportError):
+            return httpx.post(url, json=body, headers=headers, verify=trust, timeout=60).status_code == 200
+        return False
+
+    deadline = time.monotonic() + 90
+    while not served():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    stack.up("--refresh")  # takes over the new address
+
+
+def test_a_new_token_takes_the_place_of_the_old_one(stack: Stack) -> None:
+    old = secret(stack, "token")
+    stack.configure(**{"override__gateway__tokens[0]": "artist"})
+    stack.up()
+    with client(stack) as asking:
+        assert asking.get("/whoami").json()["token"] == "artist"
+        assert asking.get("/whoami", headers={"Authorization": f"Bearer {old}"}).status_code == 401
+    stack.configure(override__gateway__tokens=None)
 
 
 def test_a_changed_limit_restarts_the_gateway_and_rents_nothing(stack: Stack, cloud: Cloud) -> None:
