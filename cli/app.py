@@ -25,7 +25,7 @@ Stack = Annotated[str, typer.Argument(help="A stack of this project, such as tra
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the machine and the simulator up.")] = False,
 ) -> None:
-    """Do the main job against the simulator, for nothing: rent, train a LoRA, bring it home, destroy."""
+    """Do the main job against the simulator, for nothing: train a LoRA, serve it, make an image, destroy."""
     from cli.demo import run
 
     raise typer.Exit(run(ROOT, keep=keep))
@@ -108,7 +108,7 @@ def make_image(
 def check_job(
     job: Annotated[Path, typer.Argument(help="A job file.")],
 ) -> None:
-    """Say whether a training job can be right, what is derived, and what it needs; spends nothing."""
+    """Say whether a job can be right, what is derived, and what it needs; spends nothing."""
     from cli.job import run
 
     run(job)

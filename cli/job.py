@@ -1,4 +1,4 @@
-"""What is known of a training job before anything is rented."""
+"""What is known of a job before anything is rented."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from rich.text import Text
 
 from components.errors import SpecError
 from components.kohya.memory import checkpoint_gb, state_gb, vram_gb
+from components.spec.infer import InferJob
 from components.spec.load import placed
 from components.spec.train import TrainJob
+from components.stacks import serve
 from components.stacks.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
@@ -32,17 +34,36 @@ def ready(path: Path) -> tuple[TrainJob, Prepared]:
 
 
 def run(path: Path) -> None:
-    """Print what would be trained, what was derived, and what to know.
+    """Print what would be trained or served, what was derived, and what to know.
 
     Raises:
         SpecError: the job cannot be right; one line a problem.
     """
+    job, place = placed(path)
+    console = Console(highlight=False, soft_wrap=True)
+    if isinstance(job, InferJob):
+        _serving(console, job, serve.ready(job, place, token=bool(os.environ.get("HF_TOKEN"))))
+    else:
+        _training(console, path)
+
+
+def _serving(console: Console, job: InferJob, found: serve.Ready) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for model in found.plan.models:
+        table.add_row(model.key, model.link)
+    table.add_row("workflows", ", ".join(found.plan.workflows))
+    table.add_row("tokens", ", ".join(job.gateway.tokens))
+    table.add_row("machines", str(job.replicas))
+    console.print(table)
+    for warning in found.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    console.print(Text("it can be served", style="green"))
+
+
+def _training(console: Console, path: Path) -> None:
     _, found = ready(path)
     settings, launch = found.settings, found.plan.launch
-    console, table = (
-        Console(highlight=False, soft_wrap=True),
-        Table(box=None, show_header=False, pad_edge=False),
-    )
+    table = Table(box=None, show_header=False, pad_edge=False)
     dataset = (
         f"{settings.images} images, {found.manifest.size / 1e6:.1f} MB" if found.manifest else "fetched there"
     )

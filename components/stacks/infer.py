@@ -37,9 +37,9 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
         SpecError: the job cannot be right; nothing was declared.
     """
     token, secrets = hub_token(), _secrets(job, place)
-    for warning in _warnings(job):
-        pulumi.log.warn(warning)
     found = ready(job, place, token=token is not None)
+    for warning in found.warnings:
+        pulumi.log.warn(warning)
     models = {key: _trained(key, source) for key, source in job.models.sources().items() if source.train}
     key, tokens = SshKey("key"), Tokens("tokens", job.gateway.tokens)
     stack = _Replicas(job, found, models, tokens, token, secrets)
@@ -165,16 +165,3 @@ def _secrets(job: InferJob, place: Callable[[str], str]) -> dict[str, pulumi.Out
         f"{place('gateway.enhance')}gateway.enhance: it needs a key of OpenAI: "
         "`pulumi config set --secret openai:apiKey`, or OPENAI_API_KEY"
     )
-
-
-def _warnings(job: InferJob) -> list[str]:
-    """Return what a person should know before it costs."""
-    found = []
-    if job.node.gpu.count > 1:
-        found.append(f"node.gpu.count: ComfyUI uses one GPU, and {job.node.gpu.count} are rented")
-    if job.node.bid is not None:
-        found.append(
-            "node.bid: the machine may be taken away, and nothing rents another until the next "
-            "`pulumi up --refresh`"
-        )
-    return found

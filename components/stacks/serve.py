@@ -15,7 +15,7 @@ from components.errors import SpecError
 from components.remote.manifest import Manifest, scan, sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from components.spec.infer import InferJob
 
@@ -30,11 +30,13 @@ class Ready:
         plan: what is done on each machine.
         uploads: the files on this computer that go to the machines, by the key of their model.
         code: what the gateway is made of, by folder.
+        warnings: what a person should know before it costs, one line each.
     """
 
     plan: Plan
     uploads: dict[str, Path]
     code: dict[Path, Manifest]
+    warnings: tuple[str, ...]
 
     @property
     def version(self) -> str:
@@ -78,10 +80,21 @@ def ready(job: InferJob, place: Callable[[str], str], *, token: bool) -> Ready:
         raise SpecError(
             "\n".join(f"{place('workflows')}workflows: {line}" for line in _lines(error))
         ) from None
-    return Ready(planned, uploads, {_ROOT / name: scan(_ROOT / name) for name in PACKAGES})
+    code = {_ROOT / name: scan(_ROOT / name) for name in PACKAGES}
+    return Ready(planned, uploads, code, tuple(_warnings(job)))
 
 
 def _lines(error: ValueError) -> list[str]:
     if isinstance(error, ValidationError):
         return [str(each["msg"]).removeprefix("Value error, ") for each in error.errors()]
     return str(error).splitlines()
+
+
+def _warnings(job: InferJob) -> Iterator[str]:
+    if job.node.gpu.count > 1:
+        yield f"node.gpu.count: ComfyUI uses one GPU, and {job.node.gpu.count} are rented"
+    if job.node.bid is not None:
+        yield (
+            "node.bid: the machine may be taken away, and nothing rents another until the next "
+            "`pulumi up --refresh`"
+        )
