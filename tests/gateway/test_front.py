@@ -1,11 +1,8 @@
 """The real HAProxy in front of two real gateways: what finds its replica, and what outlives one."""
 
-import os
 import shutil
 import socket
-import ssl
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,51 +14,12 @@ from tempfile import TemporaryDirectory
 import httpx
 import pytest
 from comfy_server import comfyui
-from gateway_server import MODELS, SMALL, TOKENS, client, free_port, until, write_files
+from gateway_node import Node
+from gateway_server import SMALL, TOKENS, client, free_port, until
 
 from components.comfyui.front import Replica, haproxy
-from gateway.certificate import certificate
 
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
-
-
-@dataclass
-class Node:
-    """A gateway in a process of its own, with a certificate of its own."""
-
-    name: str
-    folder: Path
-    port: int
-    comfyui: str
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "COMFYUI_URL": self.comfyui,
-            "API_PORT": str(self.port),
-            "GATEWAY_NAME": self.name,
-            "GATEWAY_RATE": "1000000",
-            "GATEWAY_TLS_CERT": "tls/certificate.pem",
-            "GATEWAY_TLS_KEY": "tls/key.pem",
-        }
-        command = [sys.executable, "-m", "gateway"]
-        self.process = subprocess.Popen(command, cwd=self.folder, env=environment)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def jobs(self) -> list[dict]:
-        """What this replica alone knows."""
-        trust = ssl.create_default_context(cafile=self.folder / "tls/certificate.pem")
-        with client(f"https://127.0.0.1:{self.port}", TOKENS["artist"], verify=trust) as asking:
-            return asking.get("/jobs").json()["jobs"]
-
-    @property
-    def replica(self) -> Replica:
-        return Replica(self.name, "127.0.0.1", self.port, certificate(self.folder / "tls", "127.0.0.1"))
 
 
 @dataclass
@@ -110,7 +68,6 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         for name in ("n1", "n2"):
             comfy = ends.enter_context(comfyui(tmp_path_factory.mktemp("comfyui"), step=0.05))
             nodes.append(Node(name, tmp_path_factory.mktemp(name), free_port(), comfy.url))
-            write_files(nodes[-1].folder, MODELS)
             nodes[-1].start()
             ends.callback(nodes[-1].kill)
         # a socket's path must not be long

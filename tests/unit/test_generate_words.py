@@ -1,0 +1,47 @@
+"""What `./fragua generate` makes of its words, and says of a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.generate import check, described, parsed, save
+from components.errors import FraguaError
+
+JOB = {"images": [{"width": 64, "height": 32, "seed": 7}], "seconds": 1.5, "cost": 0.00015}
+
+
+def test_words_nest_and_json_is_taken_as_json() -> None:
+    words = ["width=512", "loras.a=0.8", "loras.b=1", "sampler=euler", "negative_prompt=a=b"]
+
+    assert parsed(words) == {
+        "width": 512,
+        "loras": {"a": 0.8, "b": 1},
+        "sampler": "euler",
+        "negative_prompt": "a=b",
+    }
+
+
+@pytest.mark.parametrize("words", [["a=1", "a.b=2"], ["a.b=2", "a.b.c=3"], ["a=[]", "a.b=2"]])
+def test_a_word_that_nests_in_a_value_is_refused(words: list[str]) -> None:
+    with pytest.raises(FraguaError, match=rf"--set {words[1]}: . is .* already: leave one out"):
+        parsed(words)
+
+
+def test_what_is_not_known_of_a_job_is_left_out() -> None:
+    assert described(JOB) == "64x32, seed 7, 1.5 s, $0.00015"
+    assert described({**JOB, "seconds": None, "cost": None}) == "64x32, seed 7"
+
+
+def test_a_place_that_takes_no_file_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(FraguaError, match=r"there is no folder .*missing: make it first"):
+        check(tmp_path / "missing" / "a.png")
+    with pytest.raises(FraguaError, match="name a file in it"):
+        check(tmp_path)
+    check(tmp_path / "a.png")
+
+
+def test_where_an_image_that_was_made_cannot_be_saved_its_url_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FraguaError, match=r"GET https://203.0.113.7:1/images/n1-a with your token"):
+        save(b"PNG", tmp_path / "gone" / "a.png", "https://203.0.113.7:1/images/n1-a")
