@@ -191,6 +191,10 @@ class ComfyClient:
             with feed.listen(prompt_id):
                 return await self._follow(prompt_id, feed, on_event)
 
+    def hears(self, prompt_id: str) -> bool:
+        """Return whether the events of a prompt come: it is being run, and its websocket was not lost."""
+        return self._feed.tells(prompt_id)
+
     async def queue(self) -> list[str]:
         """Return the IDs of all prompts that have not ended, in order; the first one runs."""
         running, pending = await self._transport.queue()

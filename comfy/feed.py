@@ -57,6 +57,10 @@ class Feed:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    def tells(self, prompt_id: str) -> bool:
+        """Return whether events of a prompt come."""
+        return self.live and prompt_id in self._listeners
+
     @contextmanager
     def listen(self, prompt_id: str) -> Iterator[None]:
         """Keep a prompt's events for `hear`."""

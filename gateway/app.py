@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
                 workflows,
                 offer.limits,
                 settings.stall,
+                settings.timeout,
                 settings.comfyui_pid_file,
                 metrics.restarts.inc,
             )

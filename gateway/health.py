@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import time
+import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,17 +48,20 @@ class Health:
         workflows: Mapping[str, Workflow],
         limits: Limits,
         stall: float,
+        timeout: float,
         pid_file: Path | None,
         restarted: Callable[[], None],
     ) -> None:
         self._client, self._workflows, self._limits = client, workflows, limits
-        self._stall, self._pid_file, self._restarted = stall, pid_file, restarted
+        self._stall, self._patience = stall, timeout + stall
+        self._pid_file, self._restarted = pid_file, restarted
         self.usable = asyncio.Event()
         self.reason: str | None = "starting"
         self.ill: str | None = None
         self._unusable = asyncio.Event()
         self._heard = time.monotonic()
-        self._queue: list[str] = []
+        self._first = ""
+        self._trial = ""
 
     def hear(self, event: Event | None = None) -> None:
         """Note that ComfyUI works, unless all it says is that something waits."""
@@ -103,7 +107,8 @@ class Health:
             {"prompt": "", "width": side, "height": side, "steps": 1, "seed": 0}
         )
         graph = first.build(parameters, f"fragua/{secrets.token_hex(16)}")
-        await self._client.run(graph, on_event=self.hear, deadline=_WARM_UP_SECONDS)
+        self._trial = str(uuid.uuid4())
+        await self._client.run(graph, prompt_id=self._trial, on_event=self.hear, deadline=_WARM_UP_SECONDS)
         return None
 
     def _problems(self, workflow: Workflow, table: Mapping[str, Any]) -> list[Any]:
@@ -126,18 +131,27 @@ class Health:
                 self.lost(self.ill)
                 self.hear()
             else:
-                if not self._queue or set(self._queue) - set(queue):
+                first = next(iter(queue), "")
+                if not first or first != self._first:
                     self.hear()
-                self._queue = queue
+                self._first = first
                 silent = time.monotonic() - self._heard
                 self.ill = None
-                if silent > self._stall:
+                if silent > self._allowed(first):
                     self.ill = (
                         f"ComfyUI's worker is dead: it has work, and nothing has happened for {silent:.0f} s"
                     )
                     self.lost(self.ill)
                     self._end()
             await asyncio.sleep(_POLL)
+
+    def _allowed(self, first: str) -> float:
+        """Return the seconds that ComfyUI may be silent.
+
+        Of what runs, an image that the gateway follows is never silent for long. All else may be: the first
+        image, which loads the models, and whatever tells its events to others, as to ComfyUI's own page.
+        """
+        return self._stall if first != self._trial and self._client.hears(first) else self._patience
 
     def _end(self) -> None:
         """End ComfyUI, which its supervisor starts again."""

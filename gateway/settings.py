@@ -57,7 +57,8 @@ class Settings(BaseSettings):
         keep_gb: how much of them is kept, in GB.
         body_mb: the most a request may send, in MB.
         timeout: seconds for one job, from its start.
-        stall: seconds without any news from a busy ComfyUI, after which its worker counts as dead.
+        stall: seconds without any news of an image that runs, after which ComfyUI's worker counts as dead;
+            without news of what only others can follow, it does after `timeout` more.
     """
 
     model_config = SettingsConfigDict(

@@ -41,7 +41,7 @@ def graph(steps=2):
     return text_to_image(Models(checkpoint="sd.safetensors"), wanted, f"test/{uuid.uuid4()}")
 
 
-async def started(client, **settings):
+async def started(client, prompt_id=None, **settings):
     """Begin a prompt and return its task once it runs."""
     begun = asyncio.Event()
     heard = []
@@ -51,7 +51,7 @@ async def started(client, **settings):
         if isinstance(event, Progress):
             begun.set()
 
-    task = asyncio.create_task(client.run(graph(**settings), on_event=hear))
+    task = asyncio.create_task(client.run(graph(**settings), prompt_id=prompt_id, on_event=hear))
     async with asyncio.timeout(10):
         await begun.wait()
     return task, heard
@@ -83,9 +83,12 @@ async def test_requests_that_are_lost_again_and_again_are_given_up(server):
 
 async def test_a_websocket_that_is_cut_costs_progress_but_no_picture(server):
     async with proxy(server.url) as between, ComfyClient(between.url) as client:
-        task, heard = await started(client, steps=20)
+        prompt_id = str(uuid.uuid4())
+        task, heard = await started(client, steps=20, prompt_id=prompt_id)
+        assert client.hears(prompt_id)
         await between.cut_websockets()
         assert len(await task) == 1
+        assert not client.hears(prompt_id)
         assert heard[-1] == Finished()
         assert heard.count(Started()) == 1
         assert not any(isinstance(event, Progress) and event.value == 20 for event in heard)

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from comfy_server import comfyui
-from gateway_server import MODELS, Gateway, gateway, gateway_process, until
+from gateway_server import MODELS, SMALL, Gateway, gateway, gateway_process, until
+
+from comfy.workflows import Models, catalogue
 
 LITTLE = 2200
 """MiB that hold 256x256, and no two megapixels."""
@@ -102,7 +104,7 @@ def test_a_dead_worker_that_still_answers_is_noticed_and_ended(tmp_path) -> None
     with comfyui(tmp_path / "comfyui") as behind:
         pid_file = tmp_path / "comfyui.pid"
         pid_file.write_text(str(behind.process.pid))
-        settings = {"stall": 0.6, "comfyui_pid_file": pid_file}
+        settings = {"stall": 0.2, "timeout": 3, "comfyui_pid_file": pid_file}
         with gateway(tmp_path / "gateway", behind.url, **settings) as one:
             kill_worker(behind.url)
             job = one.submit()
@@ -116,7 +118,10 @@ def test_a_dead_worker_that_still_answers_is_noticed_and_ended(tmp_path) -> None
 
 
 def test_a_dead_worker_is_reported_where_nobody_can_end_it(tmp_path) -> None:
-    with comfyui(tmp_path / "comfyui") as behind, gateway(tmp_path / "gateway", behind.url, stall=0.5) as one:
+    with (
+        comfyui(tmp_path / "comfyui") as behind,
+        gateway(tmp_path / "gateway", behind.url, stall=0.1, timeout=0.4) as one,
+    ):
         assert one.client.get("/health").status_code == 200
         kill_worker(behind.url)
         one.submit()
@@ -125,6 +130,44 @@ def test_a_dead_worker_is_reported_where_nobody_can_end_it(tmp_path) -> None:
         assert one.post().status_code == 503
         time.sleep(0.7)
         assert one.client.get("/health").status_code == 503
+
+
+def test_a_job_that_falls_silent_ends_comfyui_but_the_first_image_may_load_its_models(tmp_path) -> None:
+    with comfyui(tmp_path / "comfyui", step=0.7) as behind:
+        pid_file = tmp_path / "comfyui.pid"
+        pid_file.write_text(str(behind.process.pid))
+        settings = {"stall": 0.3, "comfyui_pid_file": pid_file}
+        with gateway(tmp_path / "gateway", behind.url, **settings) as one:
+            assert "gateway_comfyui_restarts_total 0.0" in one.client.get("/metrics").text
+            one.submit()
+            assert behind.process.wait(10) == -signal.SIGTERM
+
+
+def test_a_run_from_comfyuis_own_page_may_be_silent(tmp_path) -> None:
+    with comfyui(tmp_path / "comfyui", step=0.05) as behind:
+        pid_file = tmp_path / "comfyui.pid"
+        pid_file.write_text(str(behind.process.pid))
+        settings = {"stall": 0.3, "comfyui_pid_file": pid_file}
+        with gateway(tmp_path / "gateway", behind.url, **settings) as one:
+            found = catalogue(Models(checkpoint="sd.safetensors"))["text-to-image"]
+            parameters = found.parameters.model_validate({"prompt": "x", "seed": 1, **SMALL, "steps": 25})
+            graph = found.build(parameters, "by hand")
+            httpx.post(f"{behind.url}/prompt", json={"prompt": graph}).raise_for_status()
+            assert one.post().status_code == 200
+            assert "gateway_comfyui_restarts_total 0.0" in one.client.get("/metrics").text
+
+
+def test_a_job_of_a_gateway_that_was_restarted_may_be_silent(tmp_path) -> None:
+    with comfyui(tmp_path / "comfyui", step=0.05) as behind:
+        pid_file = tmp_path / "comfyui.pid"
+        pid_file.write_text(str(behind.process.pid))
+        settings = {"stall": 0.3, "comfyui_pid_file": pid_file}
+        with gateway(tmp_path / "gateway", behind.url, **settings) as one:
+            job = one.submit(steps=30)
+            one.until(job["id"], "running")
+        with gateway(tmp_path / "gateway", behind.url, **settings) as one:
+            assert one.until(job["id"], "done", "failed")["state"] == "done"
+            assert "gateway_comfyui_restarts_total 0.0" in one.client.get("/metrics").text
 
 
 def test_models_that_are_missing_are_named_before_anything_is_accepted(comfy, tmp_path) -> None:
