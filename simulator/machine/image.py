@@ -54,7 +54,7 @@ def install(files: Files, spec: MachineSpec) -> None:
     if "comfy" in repository:
         if is_vast_image(spec.image):
             _fill_environment(files, "comfy_image")
-        # a plain image has it in place; Vast's lays its workspace out when its entrypoint runs, and not before
+        # a plain image has it in place; Vast's lays out its workspace only when its entrypoint runs
         vast = is_vast_image(spec.image)
         checkout = files.host_path(f"{'/opt/workspace-internal' if vast else '/workspace'}/ComfyUI")
         if not checkout.exists():
