@@ -16,7 +16,7 @@ from comfy.errors import ComfyError, Gone, Problem, Rejected, TooSlow, Unreachab
 from comfy.events import Event, Finished, Queued, Started
 from comfy.feed import Feed
 from comfy.fill import fill
-from comfy.history import SavedImage, saved_images
+from comfy.history import SavedImage, finished, saved_images
 from comfy.parameters import Limits, TextToImage, seeded, within
 from comfy.transport import Transport
 from comfy.workflows import Models, text_to_image
@@ -285,11 +285,13 @@ class ComfyClient:
                 if event == place:
                     continue
                 place = event
-            if on_event is not None:
+            if on_event is not None and not isinstance(event, Finished):
                 on_event(event)
         entry = await self._transport.entry(prompt_id)
         if entry is None:
             raise Gone(f"ComfyUI has forgotten prompt {prompt_id}: run it again")
+        if on_event is not None:
+            on_event(finished(entry))
         return [await self._fetch(image) for image in saved_images(entry)]
 
     async def _ask(self, prompt_id: str) -> Event:

@@ -68,7 +68,15 @@ class Preview:
 
 @dataclass(frozen=True)
 class Finished:
-    """It has ended, well or not: the history tells."""
+    """It has ended, well or not: the history tells.
+
+    Attributes:
+        started: when it began to run, in seconds since 1970 by ComfyUI's clock; None where nothing tells.
+        seconds: how long it ran; None where nothing tells.
+    """
+
+    started: float | None = None
+    seconds: float | None = None
 
 
 Event = Queued | Started | Executing | Progress | Preview | Finished

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from comfy.errors import ComfyError, ExecutionFailed, Interrupted, OutOfMemory
+from comfy.events import Finished
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ def saved_images(entry: dict[str, Any]) -> list[SavedImage]:
         for image in output.get("images", ())
     ]
     return [image for image in found if image.type == "output"] or found
+
+
+def finished(entry: dict[str, Any]) -> Finished:
+    """Return when and how long a prompt ran, as far as its entry tells."""
+    messages = (entry.get("status") or {}).get("messages", ())
+    times = [data["timestamp"] / 1000 for _, data in messages if "timestamp" in data]
+    return Finished(times[0], times[-1] - times[0]) if times else Finished()
 
 
 def _failure(messages: list[tuple[str, dict[str, Any]]]) -> ComfyError:

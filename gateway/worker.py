@@ -246,8 +246,9 @@ class Worker:
             case Preview(data=data, format=form) if job.followed:
                 text = base64.b64encode(data).decode()
                 job.publish("preview", json.dumps({"mime": f"image/{form}", "data": text}))
-            case Finished() if job.started:
-                job.seconds = time.time() - job.started
+            case Finished(started=started, seconds=seconds):
+                job.started = job.started or started
+                job.seconds = seconds
             case _:
                 pass
 

@@ -109,7 +109,8 @@ function summary({ state, position, seconds, cost, images }) {
   if (state === "failed") return "Failed";
   if (state === "cancelled") return "Cancelled";
   const { width, height, seed } = images[selected.index];
-  const parts = [`Done in ${seconds.toFixed(1)} s`, cost !== null && money(cost), `${width} × ${height}`];
+  const time = seconds === null ? "Done" : `Done in ${seconds.toFixed(1)} s`;
+  const parts = [time, cost !== null && money(cost), `${width} × ${height}`];
   if (Number.isInteger(seed)) parts.push(`seed ${seed}`);
   return parts.filter(Boolean).join(", ");
 }

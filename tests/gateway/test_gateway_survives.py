@@ -65,6 +65,19 @@ def test_a_gateway_that_is_killed_loses_no_accepted_job_and_runs_none_twice(slow
     assert len([each for each in saved if each > jobs[0]["created"]]) == 4 + 1  # the warm-up of the second
 
 
+def test_a_job_that_ran_while_no_gateway_did_has_its_time_and_cost(slow_comfy, tmp_path) -> None:
+    with gateway(tmp_path, slow_comfy.url) as one:
+        jobs = [one.submit(steps=5) for _ in range(2)]
+        one.until(jobs[0]["id"], "running")
+        until(lambda: httpx.get(f"{slow_comfy.url}/queue").json()["queue_pending"])
+    until(lambda: not httpx.get(f"{slow_comfy.url}/queue").json()["queue_running"])
+    with gateway(tmp_path, slow_comfy.url) as one:
+        found = one.until(jobs[1]["id"], "done", "failed")
+        assert 0.5 <= found["seconds"] < 2
+        assert found["cost"] == pytest.approx(found["seconds"] * 0.36 / 3600)
+        assert 0 < found["started"] - jobs[1]["created"] < found["finished"] - jobs[1]["created"]
+
+
 def test_jobs_go_on_when_comfyui_is_killed_and_started_again(tmp_path) -> None:
     with comfyui(tmp_path / "comfyui", step=0.1) as behind, gateway(tmp_path / "gateway", behind.url) as one:
         jobs = [one.submit(steps=6) for _ in range(3)]
