@@ -113,19 +113,20 @@ def stripped(data: bytes) -> bytes:
 
 def _png(data: bytes) -> bytes:
     """Return any image as a plain PNG, turned as its metadata says."""
+    picture = None
     try:
         with Picture.open(BytesIO(data), formats=list(FORMATS.values())) as opened:
-            if opened.width * opened.height > _MAX_PIXELS:
-                size = f"{opened.width}x{opened.height}"
-                raise InvalidParameter(
-                    f"the image has {size} pixels: {_MAX_PIXELS:,} are the most", field="image"
-                )
-            picture = ImageOps.exif_transpose(opened)
-            picture = picture.convert(
-                "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
-            )
-    except (OSError, SyntaxError, ValueError) as error:
+            width, height = opened.size
+            if width * height <= _MAX_PIXELS:
+                picture = ImageOps.exif_transpose(opened)
+                alpha = "A" in picture.getbands() or "transparency" in picture.info
+                picture = picture.convert("RGBA" if alpha else "RGB")
+    except Exception as error:  # of what is broken, Pillow raises whatever happens
         raise UnsupportedMediaType("the body must be a whole PNG, JPEG or WebP image") from error
+    if picture is None:
+        raise InvalidParameter(
+            f"the image has {width}x{height} pixels: {_MAX_PIXELS:,} are the most", field="image"
+        )
     out = BytesIO()
     picture.save(out, "PNG", compress_level=1)
     return stripped(out.getvalue())

@@ -4,10 +4,12 @@ import json
 import socket
 import struct
 import zlib
+from io import BytesIO
 from typing import Any
 
 import pytest
 from gateway_server import SMALL, Gateway
+from PIL import Image
 
 JSON = {"Content-Type": "application/json"}
 PARAMETERS = "prompt, negative_prompt, width, height, steps, cfg, seed, sampler, scheduler, batch, loras"
@@ -199,6 +201,30 @@ def test_a_body_of_unknown_length_is_counted_as_it_comes(shared: Gateway) -> Non
 )
 def test_what_is_no_whole_image_is_not_kept(shared: Gateway, body: bytes) -> None:
     found = shared.client.post("/uploads", content=body, headers={"Content-Type": "image/png"})
+    message = "the body must be a whole PNG, JPEG or WebP image"
+    assert (found.status_code, found.json()) == (415, refused("unsupported-media-type", message))
+
+
+@pytest.mark.parametrize(
+    ("whole", "broken"),
+    [
+        (b"\x01\x0e\x00\x02", b"\x01\x08\x00\x02"),
+        (b"\x01\x1a\x00\x05\x00\x00\x00\x01\x00\x00", b"\x01\x1a\x00\x02\x00\x00\x00\x01\x00\x05"),
+        (
+            b"\x01\x0e\x00\x02\x00\x00\x00\x08\x00\x00\x002",
+            b"\x01\x0e\x00\x0c\x00\x00\x00\x08\x00\x00\x00\x02",
+        ),
+    ],
+)
+def test_an_image_of_broken_metadata_is_not_kept(shared: Gateway, whole: bytes, broken: bytes) -> None:
+    out, exif = BytesIO(), Image.Exif()
+    exif[0x010E], exif[0x0112], exif[0x011A] = "at home", 6, 72.0
+    Image.new("RGB", (40, 20)).save(out, "JPEG", exif=exif)
+    body = out.getvalue()
+    assert body.count(whole) == 1
+    headers = {"Content-Type": "image/jpeg"}
+    assert shared.client.post("/uploads", content=body, headers=headers).status_code == 201
+    found = shared.client.post("/uploads", content=body.replace(whole, broken), headers=headers)
     message = "the body must be a whole PNG, JPEG or WebP image"
     assert (found.status_code, found.json()) == (415, refused("unsupported-media-type", message))
 
