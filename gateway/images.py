@@ -24,7 +24,12 @@ FORMATS: Final = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PIXEL_CHUNKS: Final = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _QUALITY: Final = 92
-_MAX_PIXELS: Final = 50_000_000
+_DECODINGS: Final = 2
+"""At once: each holds a whole image in memory."""
+
+_MAX_PIXELS: Final = 24_000_000
+"""As a PNG, even noise of so many is within the 100 MiB that ComfyUI takes."""
+
 Picture.MAX_IMAGE_PIXELS = None  # the limit above is checked here
 
 
@@ -43,6 +48,7 @@ class Images:
         folder.mkdir(parents=True, exist_ok=True)
         self._name, self._folder, self._store = name, folder, store
         self._seconds, self._size = seconds, size
+        self._decoding = asyncio.Semaphore(_DECODINGS)
         known = store.image_ids()
         for path in folder.iterdir():
             if path.stem not in known:
@@ -59,7 +65,8 @@ class Images:
             UnsupportedMediaType: it is no PNG, JPEG or WebP, or not whole.
             InvalidParameter: it has too many pixels.
         """
-        image = await asyncio.to_thread(lambda: self._write(owner, None, _png(data), None))
+        async with self._decoding:
+            image = await asyncio.to_thread(lambda: self._write(owner, None, _png(data), None))
         self._store.add_image(image)
         return image
 
@@ -73,7 +80,10 @@ class Images:
             data = await asyncio.to_thread(self._path(image).read_bytes)
         except FileNotFoundError:
             raise Expired("the image was removed: images are kept for a limited time and size") from None
-        return data if mime == "image/png" else await asyncio.to_thread(_converted, data, FORMATS[mime])
+        if mime == "image/png":
+            return data
+        async with self._decoding:
+            return await asyncio.to_thread(_converted, data, FORMATS[mime])
 
     def retire(self) -> None:
         """Remove the images that are too old or too many."""
@@ -125,7 +135,8 @@ def _png(data: bytes) -> bytes:
         raise UnsupportedMediaType("the body must be a whole PNG, JPEG or WebP image") from error
     if picture is None:
         raise InvalidParameter(
-            f"the image has {width}x{height} pixels: {_MAX_PIXELS:,} are the most", field="image"
+            f"the image has {width}x{height} pixels: make it smaller, {_MAX_PIXELS:,} are the most",
+            field="image",
         )
     out = BytesIO()
     picture.save(out, "PNG", compress_level=1)

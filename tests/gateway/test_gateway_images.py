@@ -1,5 +1,6 @@
 """How long images are kept, how slow a client may be, and what a certificate is."""
 
+import asyncio
 import json
 import os
 import socket
@@ -7,18 +8,22 @@ import ssl
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from gateway_server import SMALL, client, gateway, until
+from PIL import Image
 
-from gateway import app, limits, requests
+from gateway import app, images, limits, requests
 from gateway.certificate import certificate
 from gateway.requests import accepted
 from gateway.settings import Settings
+from gateway.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +60,30 @@ def test_the_oldest_images_go_when_there_are_too_many(comfy, tmp_path) -> None:
         jobs = [one.post(headers={"Accept": "application/json"}, seed=1).json() for _ in range(4)]
         urls = [job["images"][0]["url"] for job in jobs]
         until(lambda: [one.client.get(url).status_code for url in urls] == [410, 410, 200, 200])
+
+
+@pytest.mark.anyio
+async def test_two_images_are_decoded_at_once_and_no_more(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = images.Images("node", tmp_path / "images", Store(tmp_path / "queue.db"), 3600, 1e9)
+    plain, counting = images._png, threading.Lock()
+    now, most = 0, 0
+
+    def slowly(data: bytes) -> bytes:
+        nonlocal now, most
+        with counting:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.05)
+        with counting:
+            now -= 1
+        return plain(data)
+
+    monkeypatch.setattr(images, "_png", slowly)
+    out = BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "JPEG")
+    kept = await asyncio.gather(*(found.upload("artist", out.getvalue()) for _ in range(6)))
+    assert len({each.id for each in kept}) == 6
+    assert most == 2
 
 
 def test_files_that_nobody_knows_are_removed_at_the_start(comfy, tmp_path) -> None:
