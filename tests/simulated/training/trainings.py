@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from rented import Cloud
 
 from components.dataset.declared import declared
+from components.errors import CommandFailed
 from components.kohya.books import LEDGER
 from components.kohya.derive import derive
 from components.kohya.ledger import Ledger, read
@@ -179,7 +180,8 @@ def follow(
     """Carry home what comes, as `watch` does, until the training ends or `until` says so."""
 
     def carry() -> bool:
-        run.carry(shell, follower, silent)
+        with suppress(CommandFailed):  # the trainer has removed an old state meanwhile; `watch` tries again
+            run.carry(shell, follower, silent)
         return until()
 
     return watched(shell, follower, carry)
