@@ -1,8 +1,9 @@
 """One address in front of the gateways of a stack: HAProxy's configuration, and Caddy's for a domain. Pure.
 
 What belongs to a replica goes there: its jobs, its images, and requests that name one of its images. All
-else goes to the replica with the fewest connections. A request with an Idempotency-Key is told from others:
-it goes to where that key went before, the moment it is known, and when its replica fails, to another one.
+that asks for images goes to the replica with the fewest jobs: as many as it told at its last check, and those
+that it was sent since. A request with an Idempotency-Key is told from others: it goes to where that key went
+before, the moment it is known, and when its replica fails, to another one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ _ERRORS: Final = {
     408: ("request-timeout", "the request did not come to an end in time: send it again"),
     500: ("internal", "the balancer failed: send the request again"),
     502: ("replica-failed", "the replica broke off: send the request again, with an Idempotency-Key"),
-    503: ("no-replica", "no replica that can serve this is up: try again in a while"),
+    503: (
+        "no-replica",
+        "no replica that can serve this is up: try again; a lost job, by its request with its Idempotency-Key",
+    ),
     504: ("timeout", "the replica did not answer in time"),
 }
 """By the status of what HAProxy itself answers, the error's type and message."""
@@ -63,6 +67,8 @@ def haproxy(replicas: Sequence[Replica], listen: str, port: int, *, behind_caddy
     return "\n".join(
         [
             _HEAD,
+            *(f"  set-var proc.{replica.name} int(0)" for replica in replicas),
+            _DEFAULTS,
             *(_error(status, *words) for status, words in _ERRORS.items()),
             "\nfrontend front",
             f"  bind {_address(listen)}:{port}",
@@ -74,16 +80,14 @@ def haproxy(replicas: Sequence[Replica], listen: str, port: int, *, behind_caddy
             *(_forget(number, replica) for number, replica in numbered),
             _CHOOSE,
             *(_weigh(number, replica) for number, replica in numbered),
+            *(_send(number, replica) for number, replica in numbered),
             _CHOSEN,
             *(
-                f"  use-server {replica.name} if keyed {{ var(txn.replica) -m int {number} }}"
+                f"  use-server {replica.name} if {{ var(txn.replica) -m int {number} }}"
                 for number, replica in numbered
             ),
-            *(f"{_server(replica)} id {number} {_CHECK}" for number, replica in numbered),
-            *(
-                f"\nbackend {replica.name}\n{_server(replica)} track gateways/{replica.name}"
-                for replica in replicas
-            ),
+            *(_way_in(number, replica) for number, replica in numbered),
+            *(_own(replica) for replica in replicas),
             "",
         ]
     )
@@ -113,11 +117,6 @@ def _error(status: int, kind: str, message: str) -> str:
     return f"  http-error status {status} content-type application/json string '{body}'{retry}"
 
 
-def _server(replica: Replica) -> str:
-    place = f"{_address(replica.host)}:{replica.port}"
-    return f"  server {replica.name} {place} ssl verify required ca-file {replica.file}"
-
-
 def _way(replica: Replica) -> str:
     name = replica.name
     return f"""  use_backend {name} if {{ path_beg /jobs/{name}- /images/{name}- }}
@@ -133,9 +132,32 @@ def _weigh(number: int, replica: Replica) -> str:
     name = replica.name
     less = f"{{ srv_is_up({name}) }} {{ var(txn.load),sub(txn.least) -m int lt 0 }}"
     return f"""  http-request set-var(txn.load) rand(64)
-  http-request set-var(txn.load) srv_conn({name}),mul(64),add(txn.load)
+  http-request set-var(txn.load) var(proc.{name}),mul(64),add(txn.load)
   http-request set-var(txn.replica) int({number}) if new {less}
   http-request set-var(txn.least) var(txn.load) if new {{ var(txn.replica) -m int {number} }}"""
+
+
+def _send(number: int, replica: Replica) -> str:
+    one_more = f"set-var(proc.{replica.name}) var(proc.{replica.name}),add(1)"
+    return f"  http-request {one_more} if new {{ var(txn.replica) -m int {number} }}"
+
+
+def _way_in(number: int, replica: Replica) -> str:
+    name = replica.name
+    return f"  server {name} unix@{name}.sock id {number} track {name}/{name}"
+
+
+def _own(replica: Replica) -> str:
+    name, place = replica.name, f"{_address(replica.host)}:{replica.port}"
+    return f"""
+listen {name}
+  bind unix@{name}.sock mode 600
+  acl among_others fe_name {name}
+{_ANSWERS}
+  http-response set-var(proc.{name}) var(txn.jobs) if {{ var(txn.jobs),sub(proc.{name}) -m int gt 0 }}
+{_READY}
+  http-check set-var(proc.{name}) res.body,json_query('$.waiting',"int"),add(check.running)
+  server {name} {place} ssl verify required ca-file {replica.file} {_CHECK}"""
 
 
 _HEAD: Final = f"""global
@@ -144,7 +166,9 @@ _HEAD: Final = f"""global
   nbthread 1
   stats socket unix@stats.sock mode 600 level admin
   tune.bufsize {_BUFFER}
+  # how many jobs each replica has"""
 
+_DEFAULTS: Final = """
 defaults
   mode http
   timeout connect 5s
@@ -173,26 +197,48 @@ _FRONT: Final = """  acl ordering path /generate /jobs
 _GATEWAYS: Final = """
 backend gateways
   balance leastconn
-  option httpchk
-  http-check send meth GET uri /ready ver HTTP/1.1 hdr Host gateway
-  http-check expect status 200
-  retries 3
+  retries 5
   option redispatch 1
-  retry-on conn-failure empty-response response-timeout 503
+  # what was not done, or may be done again
+  retry-on 503
+  acl ordering path /generate /jobs
   acl keyed req.hdr(Idempotency-Key) -m found
-  http-request disable-l7-retry unless keyed or METH_GET
   # a key is its owner's: nobody else can say where it goes
   stick-table type binary len 20 size 100k expire 24h store gpt0
   http-request set-var-fmt(txn.key) "%[req.hdr(Authorization)] %[req.hdr(Idempotency-Key)]" if keyed
   http-request track-sc0 var(txn.key),sha1 if keyed
   http-request set-var(txn.replica) sc0_get_gpt0 if keyed"""
 
-_CHOOSE: Final = """  http-request set-var(txn.new) bool(true) if keyed { var(txn.replica) -m int 0 }
+_CHOOSE: Final = """  acl known var(txn.replica) -m int gt 0
+  http-request set-var(txn.new) bool(true) if keyed !known or METH_POST ordering !known
   acl new var(txn.new) -m bool
   http-request set-var(txn.least) int(1000000)"""
 
-_CHOSEN: Final = """  http-request sc-set-gpt0(0) var(txn.replica) if new
-  # another one, where the first has failed
-  http-response sc-set-gpt0(0) srv_id if { sc0_tracked }"""
+_CHOSEN: Final = """  http-request sc-set-gpt0(0) var(txn.replica) if new keyed
+  http-response wait-for-body time 5s if { status 503 }
+  acl full res.body,json_query('$.error.type') -m str queue-full
+  # another one, where the first has failed, or has no room
+  http-response sc-set-gpt0(0) srv_id if { sc0_tracked }
+  http-response sc-set-gpt0(0) 0 if { sc0_tracked } { status 503 } full
+  http-response set-status 429 reason "Too Many Requests" if { status 503 } full"""
+
+_ANSWERS: Final = """  retries 0
+  http-request set-var(txn.again) bool(true) if among_others { req.hdr(Idempotency-Key) -m found }
+  http-request set-var(txn.again) bool(true) if among_others METH_GET
+  http-response set-var(txn.answered) bool(true)
+  # 503 leads to another replica: from one without room, and where what broke off may be asked again
+  acl full res.body,json_query('$.error.type') -m str queue-full
+  http-response wait-for-body time 5s if { status 202 429 }
+  http-response set-var(txn.jobs) res.body,json_query('$.position',"int"),add(1) if { status 202 }
+  http-response set-var(txn.jobs) int(1000) if { status 429 } full
+  http-response set-status 503 if among_others { status 429 } full
+  http-after-response set-status 503 if { var(txn.again) -m bool } !{ var(txn.answered) -m bool }"""
 
 _CHECK: Final = "check inter 2s fastinter 500ms fall 2 rise 1"
+
+_READY: Final = """  option httpchk
+  http-check send meth GET uri /ready ver HTTP/1.1 hdr Host gateway
+  http-check expect status 200
+  # once all of it is there
+  http-check expect string '"running"'
+  http-check set-var(check.running) res.body,json_query('$.running',"int")"""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from gateway_server import MODELS, TOKENS, client, write_files
+from gateway_server import MODELS, SMALL, TOKENS, client, write_files
 
 from components.comfyui.front import Replica
 from gateway.certificate import certificate
@@ -48,13 +48,19 @@ class Node:
         self.process.kill()
         self.process.wait()
 
-    def ready(self) -> bool:
-        """Whether it makes images."""
+    def ready(self) -> dict:
+        """What it says once it makes images."""
         try:
             with self._asking() as asking:
-                return asking.get("/ready").is_success
+                reply = asking.get("/ready")
         except httpx.TransportError:
-            return False
+            return {}
+        return reply.json() if reply.is_success else {}
+
+    def post(self, **body: object) -> httpx.Response:
+        """Ask this replica alone for an image."""
+        with self._asking() as asking:
+            return asking.post("/jobs", json={"prompt": "a fox", **SMALL, **body})
 
     def jobs(self) -> list[dict]:
         """What this replica alone knows."""

@@ -29,7 +29,7 @@ def outputs(folder: Path, count: int) -> dict:
     }
 
 
-@pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed")
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="no haproxy: apt-get install haproxy")
 @pytest.mark.parametrize(
     ("count", "listen", "domain"), [(1, "127.0.0.1", ""), (3, "::1", ""), (3, "127.0.0.1", "a.example.org")]
 )
@@ -47,7 +47,7 @@ def test_haproxy_accepts_the_files_without_a_warning(
     assert "WARNING" not in ended.stderr
 
 
-@pytest.mark.skipif(not shutil.which("caddy"), reason="caddy is not installed")
+@pytest.mark.skipif(not shutil.which("caddy"), reason="no caddy: apt-get install caddy")
 def test_caddy_accepts_its_file(tmp_path: Path) -> None:
     (tmp_path / "Caddyfile").write_text(caddyfile("images.example.org", 8080))
     command = ["caddy", "validate", "--config", "Caddyfile", "--adapter", "caddyfile"]
