@@ -38,8 +38,8 @@ class Settings(BaseSettings):
     Attributes:
         comfyui_url: where ComfyUI listens.
         comfyui_pid_file: holds ComfyUI's process id; without it a dead worker is reported, but not restarted.
-        comfyui_folder: ComfyUI's, where it is on this machine: what was fetched from its `output`, and what
-            was put in its `input`, is removed there.
+        comfyui_folder: ComfyUI's, where it is on this machine: what jobs leave in its `output` and `input`
+            is removed there.
         host: the address to listen on.
         port: the port to listen on.
         openai_api_key: lets requests have their prompt written out by OpenAI.

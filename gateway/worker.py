@@ -7,7 +7,6 @@ import base64
 import json
 import logging
 import math
-import secrets
 import time
 import uuid
 from contextlib import suppress
@@ -78,6 +77,7 @@ class Worker:
         self.jobs: dict[str, Job] = {}
         self._queue: asyncio.Queue[Job] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._group = asyncio.TaskGroup()
         self._usual = 10.0  # seconds of a job, a moving average
         self._ran = next(
             iter(workflows)
@@ -121,19 +121,20 @@ class Worker:
 
     async def cancel(self, job: Job) -> None:
         """End a job, unless it has ended, and take it out of ComfyUI."""
+        if job.ended:
+            return
         if task := self._tasks.get(job.id):
             task.cancel()
             await asyncio.wait([task])
-        if job.ended:
-            return
         self._end(job, Cancelled("the job was cancelled"))
         await self._drop(job)
+        self._leave(job)
 
     async def run(self) -> None:
         """Serve the jobs. Does not end."""
-        async with asyncio.TaskGroup() as group:
+        async with self._group:
             for _ in range(_AT_ONCE):
-                group.create_task(self._serve_all())
+                self._group.create_task(self._serve_all())
 
     def _take(self, job: Job) -> None:
         self.jobs[job.id] = job
@@ -162,19 +163,17 @@ class Worker:
                     if is_png(each.data)
                 ]
             self._end(job, None if kept else ComfyuiFailed("the workflow saved no PNG"), tuple(kept))
-            await self._client.forget(str(job.prompt_id))
-            await asyncio.to_thread(self._tidy, job, pictures)
         except (TimeoutError, TooSlow):
             self._end(job, TimedOut(f"the job took longer than {self._settings.timeout:g} s"))
             await self._drop(job)
         except ApiError as error:
             self._end(job, error)
         except ComfyError as error:
-            if not job.ended:
-                self._end(job, _told(error))
+            self._end(job, _told(error))
         except Exception:
             log.exception("job %s", job.id)
             self._end(job, ComfyuiFailed("the gateway failed; its log says how"))
+        self._leave(job)
 
     async def _pictures(self, job: Job, limit: asyncio.Timeout) -> list[Picture]:
         """Return what ComfyUI makes of a job, however often it has to be asked."""
@@ -229,7 +228,7 @@ class Worker:
                 raise Expired("the input image was removed", field=name)
             data = await self._images.read(image, "image/png")
             files[name] = await self._client.upload_image(f"{job.prompt_id}-{name}.png", data)
-        return workflow.build(parameters.model_copy(update=files), f"fragua/{secrets.token_hex(16)}")
+        return workflow.build(parameters.model_copy(update=files), f"fragua/{job.prompt_id}")
 
     def _hear(self, job: Job, event: Event, limit: asyncio.Timeout) -> None:
         self._health.hear(event)
@@ -253,6 +252,7 @@ class Worker:
                 pass
 
     def _again(self, job: Job) -> None:
+        self._leave(job)
         job.state, job.started, job.progress, job.prompt_id = "queued", None, None, None
         self._store.save(job)
         self._place()
@@ -292,16 +292,21 @@ class Worker:
             with suppress(ComfyError):
                 await self._client.cancel(job.prompt_id)
 
-    def _tidy(self, job: Job, pictures: list[Picture]) -> None:
-        """Remove ComfyUI's own files of a job that is done, where they are on this machine."""
+    def _leave(self, job: Job) -> None:
+        """See to it that nothing of a job's prompt stays in ComfyUI; the job goes on meanwhile."""
+        if job.prompt_id:
+            self._group.create_task(self._tidy(job.prompt_id))
+
+    async def _tidy(self, prompt_id: str) -> None:
+        with suppress(ComfyError):
+            while await self._client.position(prompt_id) is not None:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(_PAUSE)
+            await self._client.forget(prompt_id)
         if folder := self._settings.comfyui_folder:
-            output = (folder / "output").resolve()
-            for picture in pictures:
-                path = (output / picture.subfolder / picture.filename).resolve()
-                if path.is_relative_to(output):
-                    path.unlink(missing_ok=True)
-            for name in self._workflows[job.workflow].images:
-                (folder / "input" / f"{job.prompt_id}-{name}.png").unlink(missing_ok=True)
+            for place in (folder / "input", folder / "output/fragua"):
+                for path in place.glob(f"{prompt_id}[-_]*"):
+                    with suppress(OSError):
+                        path.unlink()
 
 
 def _told(error: ComfyError) -> ApiError:

@@ -135,6 +135,25 @@ def test_a_job_that_runs_is_stopped_in_comfyui(slow: Gateway, slow_comfy) -> Non
     assert [kind for kind, _ in slow.events(job["id"])] == ["cancelled"]
 
 
+def test_of_a_job_that_ended_badly_nothing_stays_in_comfyui(slow_comfy, tmp_path) -> None:
+    def left() -> set[object]:
+        history = httpx.get(f"{slow_comfy.url}/history").json()
+        return {*slow_comfy.folder.rglob("*.png"), *history}
+
+    with gateway(tmp_path, slow_comfy.url, comfyui_folder=slow_comfy.folder) as one:
+        before = left()
+        data = one.post().content
+        upload = one.client.post("/uploads", content=data, headers={"Content-Type": "image/png"}).json()
+        change = {"workflow": "image-to-image", "image": upload["image"], "steps": 50, "denoise": 1}
+        jobs = [one.submit(**change) for _ in range(2)]
+        one.until(jobs[0]["id"], "running")
+        until(lambda: len(httpx.get(f"{slow_comfy.url}/queue").json()["queue_pending"]))
+        assert len([path for path in (slow_comfy.folder / "input").iterdir() if path not in before]) == 2
+        for job in reversed(jobs):
+            one.client.delete(f"/jobs/{job['id']}")
+        until(lambda: left() == before)
+
+
 def test_who_waits_for_a_job_that_somebody_cancels_is_told(slow: Gateway) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(slow.post, steps=100)
