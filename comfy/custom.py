@@ -114,7 +114,7 @@ class Custom(BaseModel):
 
     def _input_problems(self) -> Iterator[str]:
         for name, given in self.inputs.items():
-            if name == "workflow" or hasattr(BaseModel, name):
+            if name in {"workflow", "enhance"} or hasattr(BaseModel, name):
                 yield f"inputs.{name}: the name is taken: choose another"
             for place in given.places:
                 if (entry := self.graph.get(place.node)) is None:

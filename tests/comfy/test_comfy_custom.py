@@ -228,6 +228,7 @@ def test_every_save_node_gets_the_prefix_of_the_request():
         ({"link": {"node": 3, "input": "model"}}, "inputs.link: only a link can go there"),
         ({"json": {"node": 6, "input": "text"}}, "inputs.json: the name is taken"),
         ({"workflow": {"node": 6, "input": "text"}}, "inputs.workflow: the name is taken"),
+        ({"enhance": {"node": 6, "input": "text"}}, "inputs.enhance: the name is taken"),
         ({"_x": {"node": 6, "input": "text"}}, "should match pattern"),
         ({"width": {"node": 6, "input": "text"}}, "inputs.width: a parameter of this name is a number"),
         (
