@@ -25,7 +25,10 @@ _ERRORS: Final = {
     502: ("replica-failed", "the replica broke off: send the request again, with an Idempotency-Key"),
     503: (
         "no-replica",
-        "no replica that can serve this is up: try again; a lost job, by its request with its Idempotency-Key",
+        (
+            "no replica that can serve this is up: try again in a while; what asked for a job of a lost machine "
+            "may be sent again with its Idempotency-Key: another replica takes it"
+        ),
     ),
     504: ("timeout", "the replica did not answer in time"),
 }

@@ -121,7 +121,7 @@ def test_a_job_of_a_lost_replica_is_taken_by_another_one_with_its_key(front: Fro
     until(lambda: up(front.folder) == {"n1", "n2"})
 
     assert (asked.status_code, asked.json()["error"]["type"]) == (503, "no-replica")
-    assert "its request with its Idempotency-Key" in asked.json()["error"]["message"]
+    assert "sent again with its Idempotency-Key" in asked.json()["error"]["message"]
     assert (again.status_code, again.json()["id"][:3]) == (202, f"n{2 - number}-")
     assert "event: done" in lines
 
