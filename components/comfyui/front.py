@@ -26,7 +26,7 @@ _ERRORS: Final = {
     503: (
         "no-replica",
         (
-            "no replica that can serve this is up: try again in a while; what asked for a job of a lost machine "
+            "no replica that can serve this is up: try again in a while; what asked for a lost job "
             "may be sent again with its Idempotency-Key: another replica takes it"
         ),
     ),
