@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 import math
+import sqlite3
 import time
 import uuid
 from contextlib import suppress
@@ -78,6 +79,7 @@ class Worker:
         self._queue: asyncio.Queue[Job] = asyncio.Queue()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
+        self._broken = asyncio.Event()
         self._usual = 10.0  # seconds of a job, a moving average
         self._ran = next(
             iter(workflows)
@@ -131,10 +133,16 @@ class Worker:
         self._leave(job)
 
     async def run(self) -> None:
-        """Serve the jobs. Does not end."""
+        """Serve the jobs. Does not end.
+
+        Raises:
+            OSError: what became of a job cannot be kept.
+        """
         async with self._group:
             for _ in range(_AT_ONCE):
                 self._group.create_task(self._serve_all())
+            await self._broken.wait()
+            raise OSError("the queue's file cannot be written")
 
     def _take(self, job: Job) -> None:
         self.jobs[job.id] = job
@@ -273,7 +281,14 @@ class Worker:
             self._usual += (job.seconds - self._usual) / 4
             self._metrics.seconds.labels(job.workflow).observe(job.seconds)
         job.images = [shown(image) for image in images]
-        self._store.save(job, images)
+        try:
+            self._store.save(job, images)
+        except sqlite3.Error:
+            log.exception("job %s", job.id)
+            job.state, job.images = "failed", []
+            broken = ComfyuiFailed("the gateway's disk fails; once it is started again, the job goes on")
+            job.error = ErrorDetail.model_validate(broken.body()["error"])
+            self._broken.set()
         self._metrics.jobs.labels(job.workflow, job.state).inc()
         self.jobs.pop(job.id, None)
         job.over.set()
@@ -294,7 +309,7 @@ class Worker:
 
     def _leave(self, job: Job) -> None:
         """See to it that nothing of a job's prompt stays in ComfyUI; the job goes on meanwhile."""
-        if job.prompt_id:
+        if job.prompt_id and not self._broken.is_set():  # what is not kept is asked for again
             self._group.create_task(self._tidy(job.prompt_id))
 
     async def _tidy(self, prompt_id: str) -> None:

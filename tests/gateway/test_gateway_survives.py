@@ -2,9 +2,11 @@
 
 import json
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import httpx
 import pytest
@@ -76,6 +78,29 @@ def test_a_job_that_ran_while_no_gateway_did_has_its_time_and_cost(slow_comfy, t
         assert 0.5 <= found["seconds"] < 2
         assert found["cost"] == pytest.approx(found["seconds"] * 0.36 / 3600)
         assert 0 < found["started"] - jobs[1]["created"] < found["finished"] - jobs[1]["created"]
+
+
+@pytest.mark.parametrize("state", ["done", "cancelled"])
+def test_an_end_that_cannot_be_kept_ends_the_gateway_which_goes_on_with_the_job(
+    slow_comfy, tmp_path, state: str
+) -> None:
+    with gateway_process(tmp_path, slow_comfy.url) as (one, process):
+        trigger = f"TRIGGER full BEFORE UPDATE ON jobs WHEN new.state = '{state}'"
+        with closing(sqlite3.connect(tmp_path / "data/queue.db")) as file:
+            file.execute(f"CREATE {trigger} BEGIN SELECT RAISE(ABORT, 'full'); END")
+        if state == "done":
+            answer = one.post()
+            assert answer.status_code == 502
+            message = "the gateway's disk fails; once it is started again, the job goes on"
+            assert answer.json() == {"error": {"type": "comfyui-failed", "message": message}}
+        else:
+            assert one.client.delete(f"/jobs/{one.submit(steps=20)['id']}").json()["state"] == "failed"
+        process.wait(15)
+    with closing(sqlite3.connect(tmp_path / "data/queue.db")) as file:
+        file.execute("DROP TRIGGER full")
+        [id_] = next(file.execute("SELECT id FROM jobs"))
+    with gateway(tmp_path, slow_comfy.url) as one:
+        assert one.until(id_, "done", "failed")["state"] == "done"
 
 
 def test_jobs_go_on_when_comfyui_is_killed_and_started_again(tmp_path) -> None:
