@@ -81,6 +81,18 @@ def test_the_gateways_own_refusals_pass_unchanged_and_nothing_is_told_of_the_bal
     assert not {"server", "via"} & {*reply.headers.keys(), *denied.headers.keys()}
 
 
+def test_who_goes_away_cancels_what_it_asked_for(front: Front) -> None:
+    body = {"prompt": "a fox", **SMALL, "seed": 77, "steps": 150}
+    with pytest.raises(httpx.ReadTimeout):
+        front.client.post("/generate", json=body, timeout=0.5)
+
+    def ended() -> list[str]:
+        jobs = [job for node in front.nodes for job in node.jobs() if job["parameters"]["seed"] == 77]
+        return [job["state"] for job in jobs if job["state"] not in ("queued", "running")]
+
+    assert until(ended) == ["cancelled"]
+
+
 def test_when_a_replica_is_killed_every_request_with_a_key_gets_its_image(front: Front) -> None:
     def ask(number: int) -> httpx.Response:
         return front.post(f"killed-{number}" if number % 3 else "", seed=1000 + number, steps=8)
