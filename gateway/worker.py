@@ -303,7 +303,7 @@ class Worker:
                 job.tell()
 
     async def _drop(self, job: Job) -> None:
-        if job.prompt_id:
+        if job.prompt_id and not self._broken.is_set():
             with suppress(ComfyError):
                 await self._client.cancel(job.prompt_id)
 

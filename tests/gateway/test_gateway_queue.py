@@ -24,7 +24,7 @@ def test_jobs_run_in_order_and_know_their_place(slow: Gateway) -> None:
     assert places[1:] == [1, 2, 3]
     assert places[0] in {0, None}
     moved = [data["position"] for kind, data in slow.events(jobs[3]["id"]) if kind == "queued"]
-    assert moved == [3, 2, 1]
+    assert moved in ([3, 2, 1], [3, 2, 1, 0])  # between its turn and its start, nothing is before it
     ended = [slow.until(job["id"], "done")["finished"] for job in jobs]
     assert ended == sorted(ended)
 

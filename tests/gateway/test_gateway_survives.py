@@ -94,7 +94,9 @@ def test_an_end_that_cannot_be_kept_ends_the_gateway_which_goes_on_with_the_job(
             message = "the gateway's disk fails; once it is started again, the job goes on"
             assert answer.json() == {"error": {"type": "comfyui-failed", "message": message}}
         else:
-            assert one.client.delete(f"/jobs/{one.submit(steps=20)['id']}").json()["state"] == "failed"
+            id_ = one.submit(steps=10)["id"]
+            one.until(id_, "running")
+            assert one.client.delete(f"/jobs/{id_}").json()["state"] == "failed"
         process.wait(15)
     with closing(sqlite3.connect(tmp_path / "data/queue.db")) as file:
         file.execute("DROP TRIGGER full")
