@@ -30,8 +30,6 @@ _DECODINGS: Final = 2
 _MAX_PIXELS: Final = 24_000_000
 """As a PNG, even noise of so many is within the 100 MiB that ComfyUI takes."""
 
-Picture.MAX_IMAGE_PIXELS = None  # the limit above is checked here
-
 
 class Images:
     """The images of one gateway.
@@ -123,19 +121,21 @@ def stripped(data: bytes) -> bytes:
 
 def _png(data: bytes) -> bytes:
     """Return any image as a plain PNG, turned as its metadata says."""
-    picture = None
+    picture, size = None, "far too many"
     try:
         with Picture.open(BytesIO(data), formats=list(FORMATS.values())) as opened:
-            width, height = opened.size
-            if width * height <= _MAX_PIXELS:
+            size = f"{opened.width}x{opened.height}"
+            if opened.width * opened.height <= _MAX_PIXELS:
                 picture = ImageOps.exif_transpose(opened)
                 alpha = "A" in picture.getbands() or "transparency" in picture.info
                 picture = picture.convert("RGBA" if alpha else "RGB")
+    except Picture.DecompressionBombError:
+        pass
     except Exception as error:  # of what is broken, Pillow raises whatever happens
         raise UnsupportedMediaType("the body must be a whole PNG, JPEG or WebP image") from error
     if picture is None:
         raise InvalidParameter(
-            f"the image has {width}x{height} pixels: make it smaller, {_MAX_PIXELS:,} are the most",
+            f"the image has {size} pixels: make it smaller, {_MAX_PIXELS:,} are the most",
             field="image",
         )
     out = BytesIO()

@@ -44,7 +44,7 @@ def test_a_node_survives_the_properties_of_a_resource(node: Node) -> None:
 
 def test_the_kind_decides_the_model(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
-    node = "node: {gpu: {models: [A100]}, image: a, disk: 9, max_price: 1}\n"
+    node = "node: {gpu: {models: [A100]}, image: vastai/comfy, disk: 9, max_price: 1}\n"
     path.write_text(f"kind: infer\n{node}models: {{checkpoint: {{path: /workspace/a.safetensors}}}}\n")
 
     assert isinstance(load(path), InferJob)
