@@ -137,7 +137,7 @@ def test_the_web_is_a_folder_that_is_shown(yard: Yard, isolation: Isolation) -> 
     [
         ("vastai/pytorch:2.7.1", "/venv/main/bin"),
         ("vastai/kohya:v25", "/workspace/kohya_ss/sd-scripts/library"),
-        ("vastai/comfy:v0.8.2-cuda-12.9-py312", "/workspace/ComfyUI/models/loras"),
+        ("vastai/comfy:v0.8.2-cuda-12.9-py312", "/opt/workspace-internal/ComfyUI/models/loras"),
         ("docker.io/vastai/base-image:cuda-12.8", "/venv/main/bin"),
     ],
 )
