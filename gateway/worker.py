@@ -314,7 +314,9 @@ class Worker:
 
     async def _tidy(self, prompt_id: str) -> None:
         with suppress(ComfyError):
-            while await self._client.position(prompt_id) is not None:  # noqa: ASYNC110 - nothing tells
+            # ComfyUI misses an interruption that comes while it starts the prompt
+            while await self._client.position(prompt_id) is not None:
+                await self._client.cancel(prompt_id)
                 await asyncio.sleep(_PAUSE)
             await self._client.forget(prompt_id)
         if folder := self._settings.comfyui_folder:

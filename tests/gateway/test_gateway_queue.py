@@ -151,7 +151,7 @@ def test_of_a_job_that_ended_badly_nothing_stays_in_comfyui(slow_comfy, tmp_path
         assert len([path for path in (slow_comfy.folder / "input").iterdir() if path not in before]) == 2
         for job in reversed(jobs):
             one.client.delete(f"/jobs/{job['id']}")
-        until(lambda: left() == before)
+        until(lambda: left() == before, 60)
 
 
 def test_who_waits_for_a_job_that_somebody_cancels_is_told(slow: Gateway) -> None:
