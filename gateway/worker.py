@@ -318,7 +318,6 @@ class Worker:
             while await self._client.position(prompt_id) is not None:
                 await self._client.cancel(prompt_id)
                 await asyncio.sleep(_PAUSE)
-            await asyncio.sleep(_PAUSE)  # its history may follow its leaving the queue
             await self._client.forget(prompt_id)
         if folder := self._settings.comfyui_folder:
             for place in (folder / "input", folder / "output/fragua"):
