@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from components.comfyui.models import Placed
     from components.remote.job import Job
     from components.spec.infer import InferJob
-    from components.spec.models import ServedModel
 
 _FLAGS: Final = (
     *("--listen", "127.0.0.1", "--port", str(gateway.COMFYUI_PORT), "--disable-auto-launch"),
     *("--disable-metadata", "--disable-api-nodes", "--preview-method", "latent2rgb"),
 )
 """The gateway's answers hold no workflow; nodes that buy from others are off."""
-
 
 _MODELS: Final = (".safetensors", ".ckpt", ".pth", ".pt", ".bin")
 _TEXTS: Final = ("text", "filename_prefix")
@@ -138,8 +136,9 @@ def renamed(
     Raises:
         ValueError: it names a model file that the job does not have.
     """
+    sources = job.models.sources()
     known = {model.name: model.name for model in models}
-    known |= {file_name(source): known_as.name for source, known_as in _pairs(job, models)}
+    known |= {file_name(sources[model.key]): model.name for model in models}
     made = deepcopy(graph)
     for node, entry in made.items():
         for field, value in entry["inputs"].items():
@@ -152,11 +151,6 @@ def renamed(
                 )
             entry["inputs"][field] = known[PurePosixPath(value).name]
     return made
-
-
-def _pairs(job: InferJob, models: tuple[Placed, ...]) -> list[tuple[ServedModel, Placed]]:
-    sources = job.models.sources()
-    return [(sources[model.key], model) for model in models]
 
 
 def digest(*parts: str) -> str:
