@@ -93,10 +93,10 @@ def generate(page: Page, prompt: str = "a fox", **what: int) -> None:
 
 def shown(page: Page) -> str:
     """Return the size of the image that is shown, once it is."""
-    expect(page.locator("#picture")).to_have_attribute("src", re.compile("^blob:"))
-    size: str = page.locator("#picture").evaluate(
-        "async (image) => { await image.decode(); return `${image.naturalWidth}x${image.naturalHeight}`; }"
-    )
+    picture = page.locator("#picture")
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    expect(picture).not_to_have_js_property("naturalWidth", 0)
+    size: str = picture.evaluate("(image) => `${image.naturalWidth}x${image.naturalHeight}`")
     return size
 
 
