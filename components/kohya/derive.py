@@ -154,7 +154,10 @@ def _save_every(job: TrainJob, shape: Shape, epochs: int, steps: int | None, not
             steps / epochs * shape.batch_size * job.training.gradient_accumulation * _IMAGE_SECONDS
         )
         gb = state_gb(shape) + checkpoint_gb(shape)
-        save_seconds = gb / _DISK_GB_A_SECOND + gb * _DOLLARS_A_GB / job.node.bid * 3600
+        save_seconds = (
+            gb / _DISK_GB_A_SECOND
+            + gb * _DOLLARS_A_GB / (job.node.fixed_bid or job.node.max_price / 2) * 3600
+        )
         every = interval(epoch_seconds, save_seconds, _UNINTERRUPTED, epochs)
         why = "losing epochs and saving states cost least in all (Young's formula)"
     if every > 1:

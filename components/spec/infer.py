@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from components.spec.base import Duration, Gigabytes, Positive, Spec
+from components.spec.budget import Budget
 from components.spec.models import Models
 from components.spec.node import Node
 from components.spec.source import Git
@@ -125,6 +126,7 @@ class InferJob(Spec):
 
     kind: Literal["infer"]
     node: Node
+    budget: Budget = Budget()
     replicas: Annotated[int, Field(ge=1, le=16)] = 1
     """Machines, each with all of it; `./fragua front` balances over them."""
     comfyui: ComfyUI = ComfyUI()

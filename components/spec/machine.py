@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from components.spec.base import Spec
+from components.spec.budget import Budget
 from components.spec.node import Node
 
 
@@ -13,3 +14,4 @@ class MachineJob(Spec):
 
     kind: Literal["machine"]
     node: Node
+    budget: Budget = Budget()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -83,8 +83,9 @@ class Node(Spec):
     internet: Internet = Internet()
     max_price: Annotated[float, Field(gt=0, le=128)]
     """Most $/h for GPU and disk together; dearer offers are never rented."""
-    bid: Annotated[float, Field(ge=0.001, le=128)] | None = None
-    """$/h for the whole machine; makes it interruptible. Left out: on-demand."""
+    bid: Annotated[float, Field(ge=0.001, le=128)] | Literal["auto"] | None = None
+    """$/h for the whole machine; makes it interruptible. Left out: on-demand. `auto`: whichever makes the job
+    cheapest in all, by a bid that weighs its price against being outbid."""
     reliability: Annotated[float, Field(ge=0, le=1)] = 0.95
     """Least share of time that the host was up, as Vast.ai measures it."""
     verified: bool = True
@@ -103,6 +104,11 @@ class Node(Spec):
 
     @model_validator(mode="after")
     def _bid_within_price(self) -> Self:
-        if self.bid is not None and self.bid > self.max_price:
-            raise ValueError(f"bid {self.bid:g} $/h is above max_price {self.max_price:g} $/h")
+        if self.fixed_bid is not None and self.fixed_bid > self.max_price:
+            raise ValueError(f"bid {self.fixed_bid:g} $/h is above max_price {self.max_price:g} $/h")
         return self
+
+    @property
+    def fixed_bid(self) -> float | None:
+        """The bid in $/h, where the job says one."""
+        return None if self.bid == "auto" else self.bid

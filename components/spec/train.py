@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from components.spec.base import Spec
+from components.spec.budget import Budget
 from components.spec.dataset import Dataset
 from components.spec.model import BaseModelSource
 from components.spec.node import Node
@@ -22,6 +23,7 @@ class TrainJob(Spec):
     name: OutputName
     """Name of the checkpoint files."""
     node: Node
+    budget: Budget = Budget()
     install: Literal["own", "kohya-template"] = "own"
     """sd-scripts in an environment of its own on any image with CUDA, or in that of Vast.ai's Kohya image."""
     packages: tuple[str, ...] = ()

@@ -84,8 +84,8 @@ class Account:
         old, new, instance_id = _request(olds), _request(news), int(machine["instance_id"])
         if machine["label"] != new.label:
             self.api.set_label(instance_id, new.label)
-        if new.node.bid is not None and new.node.bid != old.node.bid:
-            self.api.change_bid(instance_id, new.node.bid)
+        if new.node.fixed_bid is not None and new.node.fixed_bid != old.node.fixed_bid:
+            self.api.change_bid(instance_id, new.node.fixed_bid)
         if new.public_key != old.public_key:
             self.api.attach_key(instance_id, new.public_key)
         return {**machine, "label": new.label}

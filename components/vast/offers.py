@@ -40,23 +40,23 @@ def query(node: Node) -> dict[str, Any]:
     `rank` applies the other conditions, so that it can say what each excluded.
     """
     return {
-        "type": "on-demand" if node.bid is None else "bid",
+        "type": "on-demand" if node.fixed_bid is None else "bid",
         "gpu_name": {"in": [name for model in node.gpu.models for name in gpus.names(model)]},
         "num_gpus": {"eq": node.gpu.count},
         "verified": {"in": [True] if node.verified else [True, False]},
         "rentable": {"eq": True},
         "external": {"eq": False},
         "allocated_storage": node.disk,
-        "order": [["dph_total" if node.bid is None else "min_bid", "asc"]],
+        "order": [["dph_total" if node.fixed_bid is None else "min_bid", "asc"]],
         "limit": 512,
     }
 
 
 def price(offer: Offer, node: Node) -> float:
     """Return what `offer` costs in $/h while it runs, GPU and disk: on demand, or at the node's bid."""
-    if node.bid is None:
+    if node.fixed_bid is None:
         return offer.dph_total
-    return node.bid + offer.storage_cost * node.disk / _HOURS_PER_MONTH
+    return node.fixed_bid + offer.storage_cost * node.disk / _HOURS_PER_MONTH
 
 
 def rank(offers: Iterable[Offer], node: Node, bad_machines: Collection[int] = ()) -> Ranking:
@@ -91,7 +91,10 @@ def _misfit(offer: Offer, node: Node, bad_machines: Collection[int]) -> str:
         (gpu.vram and offer.gpu_ram < gpu.vram * MIB_PER_GB, f"with less than {gpu.vram or 0:g} GB of VRAM"),
         (offer.cuda_max_good < gpu.cuda, f"with a driver older than CUDA {gpu.cuda:g}"),
         (cost > node.max_price, f"dearer than {node.max_price:g} $/h"),
-        (node.bid is not None and offer.min_bid > node.bid, f"not for a bid of {node.bid or 0:g} $/h"),
+        (
+            node.fixed_bid is not None and offer.min_bid > node.fixed_bid,
+            f"not for a bid of {node.fixed_bid or 0:g} $/h",
+        ),
         (offer.disk_space < node.disk, f"with less than {node.disk:g} GB of disk"),
         (offer.cpu_cores_effective < node.cpu, f"with fewer than {node.cpu} cores"),
         (offer.cpu_ram < node.ram * MIB_PER_GB, f"with less than {node.ram:g} GB of memory"),

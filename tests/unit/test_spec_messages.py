@@ -80,7 +80,7 @@ OVERRIDES: list[tuple[Any, str]] = [
     (
         {"zoo": "red"},
         (
-            "zoo: unknown key; known here: kind, name, node, install, packages, base_model, dataset, "
+            "zoo: unknown key; known here: kind, name, node, budget, install, packages, base_model, dataset, "
             "buckets, lora, training, samples, extra, consent"
         ),
     ),

@@ -1,0 +1,60 @@
+"""What may be rented for a job: what was shown to a person and approved, and the hard caps. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from components.cost.experience import Experience
+from components.cost.work import Work
+from components.spec.base import Spec
+
+if TYPE_CHECKING:
+    from components.cost.estimate import Estimate
+    from components.cost.terms import Terms
+
+
+class OfferClass(Spec):
+    """Offers that are alike for whoever approves: one GPU model and count, on demand or by a bid."""
+
+    gpu: str
+    """As Vast.ai spells it."""
+    gpus: Annotated[int, Field(ge=1)] = 1
+    interruptible: bool = False
+    max_price: Annotated[float, Field(gt=0)]
+    """Most $/h, GPUs and disk."""
+
+    def covers(self, terms: Terms) -> bool:
+        """Return whether `terms` are of this class, whatever their price."""
+        return (self.gpu, self.gpus, self.interruptible) == (terms.gpu, terms.gpus, terms.interruptible)
+
+
+class Purchase(Spec):
+    """One machine's part of what was approved."""
+
+    work: Work
+    max_total: Annotated[float, Field(gt=0)] | None = None
+    """$ that the job may be expected to cost: the job's hard cap."""
+    approved: Annotated[float, Field(gt=0)] | None = None
+    """$ likewise: the total that was shown, with its slack; None where nothing was shown."""
+    hours: Annotated[float, Field(gt=0)] | None = None
+    """Until the deadline."""
+    classes: tuple[OfferClass, ...] = ()
+    """The only classes that may be rented; empty for any."""
+    experience: Experience = Experience()
+
+    def refusal(self, terms: Terms, found: Estimate) -> str:
+        """Say why what was approved does not allow `terms`, which take `found`; empty if it does."""
+        covering = [each for each in self.classes if each.covers(terms)]
+        if self.classes and not covering:
+            return "of a class that the lock file does not name"
+        if covering and all(found.rate > each.max_price for each in covering):
+            return "dearer by the hour than the lock file allows"
+        if self.max_total is not None and found.total > self.max_total:
+            return f"dearer in all than budget.max_total, {self.max_total:.2f} $"
+        if self.approved is not None and found.total > self.approved:
+            return f"dearer in all than the {self.approved:.2f} $ that were approved"
+        if self.hours is not None and found.hours > self.hours:
+            return f"too slow for the deadline in {self.hours:.1f} h"
+        return ""
