@@ -45,3 +45,5 @@ class Work(Spec):
     """GB that come back over all the work: checkpoints, states, samples."""
     setup: Amount = 0
     """Seconds of installation that no bandwidth shortens."""
+    assumed: tuple[str, ...] = ()
+    """What of this nobody knows yet, and what was taken for it, one line each."""
