@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 
 from components.errors import ApiError, NotFound, OfferGone, RateLimited, ReplyLost, Unauthorized
-from components.vast.wire import Instance, Offer, SshKey, User, parse_list
+from components.vast.wire import Charge, Instance, Offer, SshKey, User, parse_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 DEFAULT_URL: Final = "https://console.vast.ai"
 
@@ -39,6 +39,7 @@ SPACING: Final[dict[str, float]] = {
     "keys": 1.0,
     "attach": 1.0,
     "user": 1.0,
+    "charges": 1.0,
 }
 """Least seconds between two calls of one endpoint with one key, from the API's documented thresholds."""
 
@@ -114,16 +115,11 @@ class Api:
 
     def instances(self, **equal: str | int) -> list[Instance]:
         """Return all instances of the account, or those whose stored columns `equal` the given values."""
-        found: list[Instance] = []
         params = {"limit": "25", "select_cols": '["*"]'}
         if equal:
             params["select_filters"] = json.dumps({column: {"eq": value} for column, value in equal.items()})
-        while True:
-            reply = self._call("list", "GET", "/api/v1/instances/", params=params)
-            found += parse_list(Instance, reply.get("instances"))
-            if not reply.get("next_token"):
-                return found
-            params["after_token"] = reply["next_token"]
+        pages = self._pages("list", "/api/v1/instances/", params)
+        return [found for page in pages for found in parse_list(Instance, page.get("instances"))]
 
     def instance(self, instance_id: int) -> Instance | None:
         """Return one instance, or None where the API knows none of that id. The port map may be missing."""
@@ -136,6 +132,10 @@ class Api:
     def start(self, instance_id: int) -> None:
         """Ask a stopped instance to run."""
         self._call("manage", "PUT", f"/api/v0/instances/{instance_id}/", {"state": "running"})
+
+    def stop(self, instance_id: int) -> None:
+        """Ask an instance to halt; its disk still bills."""
+        self._call("manage", "PUT", f"/api/v0/instances/{instance_id}/", {"state": "stopped"})
 
     def set_label(self, instance_id: int, label: str) -> None:
         """Change an instance's label."""
@@ -177,6 +177,25 @@ class Api:
     def user(self) -> User:
         """Return the account of the key."""
         return User.model_validate(self._call("user", "GET", "/api/v0/users/current/"))
+
+    def charges(self, since: float, until: float) -> list[Charge]:
+        """Return what the account was charged on the days from `since` to `until`, in epoch seconds.
+
+        A row is one contract's of one day, and comes with a delay: what was just rented has none yet.
+        """
+        days = {"day": {"gte": int(since), "lte": int(until)}}
+        pages = self._pages(
+            "charges", "/api/v0/charges/", {"select_filters": json.dumps(days), "limit": "500"}
+        )
+        return [found for page in pages for found in parse_list(Charge, page.get("results"))]
+
+    def _pages(self, endpoint: str, path: str, params: dict[str, str]) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._call(endpoint, "GET", path, params=params)
+            yield page
+            if not page.get("next_token"):
+                return
+            params = {**params, "after_token": page["next_token"]}
 
     def _call(
         self,

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 _Stripped = Annotated[str, BeforeValidator(lambda value: (value or "").strip())]
+_Amount = Annotated[float, BeforeValidator(lambda value: value or 0)]
+"""A number that may be null, which is 0."""
 
 
 class Wire(BaseModel):
@@ -39,10 +41,18 @@ class Offer(Wire):
     """Mbps."""
     dph_total: float
     """$/h on demand, with the disk that the search named in allocated_storage."""
-    min_bid: float = 0
+    dph_base: float | None = None
+    """$/h of that for the GPUs."""
+    min_bid: _Amount = 0
     """$/h for the whole machine; the least that an interruptible contract may pay."""
-    storage_cost: float = 0
+    storage_cost: _Amount = 0
     """$/GB/month; 720 hours are a month."""
+    inet_up_cost: _Amount = 0
+    """$/GB out of the machine."""
+    inet_down_cost: _Amount = 0
+    """$/GB into the machine."""
+    dlperf: _Amount = 0
+    """Vast.ai's deep-learning score of all GPUs of the offer."""
     reliability: Annotated[float, Field(validation_alias=AliasChoices("reliability", "reliability2"))] = 0
     verification: str | None = None
     rentable: bool = True
@@ -51,6 +61,8 @@ class Offer(Wire):
     cuda_max_good: float = 0
     driver_version: str | None = None
     direct_port_count: int = 0
+    hosting_type: int | None = None
+    """0 is somebody's own machine, 1 and above a data centre."""
     duration: float | None = None
     """Seconds until the host withdraws the machine."""
 
@@ -80,6 +92,28 @@ class Instance(Wire):
     """GB."""
     dph_total: float = 0
     """$/h now."""
+    dph_base: _Amount = 0
+    """$/h of that for the GPUs; of an interruptible instance, its bid."""
+    min_bid: _Amount = 0
+    """$/h for the whole machine; the least that wins now."""
+    start_date: float | None = None
+    """Epoch seconds of renting."""
+    end_date: float | None = None
+    """Epoch seconds when the host withdraws the machine."""
+    duration: float | None = None
+    """Seconds left until then."""
+    storage_cost: _Amount = 0
+    """$/GB/month."""
+    inet_up_cost: _Amount = 0
+    """$/GB."""
+    inet_down_cost: _Amount = 0
+    """$/GB."""
+    inet_up: _Amount = 0
+    """Mbps."""
+    inet_down: _Amount = 0
+    """Mbps."""
+    dlperf: _Amount = 0
+    reliability2: _Amount = 0
     driver_version: str | None = None
     geolocation: str | None = None
     image_runtype: str | None = None
@@ -110,6 +144,38 @@ class Instance(Wire):
         if not self.ssh_host or not self.ssh_port:
             return None
         return self.ssh_host, self.ssh_port + ("jupyter" in (self.image_runtype or ""))
+
+
+class ChargeItem(Wire):
+    """What a part of a charge is for."""
+
+    type: str
+    """gpu, disk, bwd (traffic into the machine), bwu (out of it); others may come."""
+    amount: _Amount = 0
+    """$."""
+
+
+class Charge(Wire):
+    """What one contract cost on one day, or over a stretch of days."""
+
+    source: str | None = None
+    """`instance-ID`, `volume-ID`, ..."""
+    amount: _Amount = 0
+    """$ in all."""
+    items: list[ChargeItem] = []
+    metadata: dict[str, Any] | None = None
+    """Its `label`, among others."""
+
+    @property
+    def instance(self) -> int | None:
+        """The instance that it is for; None where it is for something else."""
+        kind, _, number = (self.source or "").partition("-")
+        return int(number) if kind == "instance" and number.isdigit() else None
+
+    @property
+    def label(self) -> str:
+        """The contract's label, or an empty string."""
+        return str((self.metadata or {}).get("label") or "")
 
 
 class SshKey(Wire):
