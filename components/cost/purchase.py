@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from components.cost.estimate import Estimate
     from components.cost.terms import Terms
 
+Money = Annotated[float, Field(ge=0)]
+"""$, or $/h."""
+
+
+class Shown(Spec):
+    """What a person was shown of one machine before it was approved."""
+
+    price: Money
+    """$/h, GPUs and disk."""
+    total: Money
+    """$ in the mean, over its part of the job."""
+    p90: Money
+    """$ that nine of ten runs stay below."""
+
 
 class OfferClass(Spec):
     """Offers that are alike for whoever approves: one GPU model and count, on demand or by a bid."""
@@ -43,6 +57,7 @@ class Purchase(Spec):
     classes: tuple[OfferClass, ...] = ()
     """The only classes that may be rented; empty for any."""
     experience: Experience = Experience()
+    shown: Shown | None = None
 
     def refusal(self, terms: Terms, found: Estimate) -> str:
         """Say why what was approved does not allow `terms`, which take `found`; empty if it does."""

@@ -84,9 +84,19 @@ class Api:
     `ReplyLost` when a call's outcome is unknown.
     """
 
-    def __init__(self, url: str, key: str) -> None:
-        """Use the API at `url` with `key`, which is sent in a header and never shown."""
+    def __init__(
+        self, url: str, key: str, *, tries: int = _TRIES, timeout: tuple[float, float] = _TIMEOUT
+    ) -> None:
+        """Use the API at `url`.
+
+        Args:
+            url: the base URL.
+            key: sent in a header and never shown.
+            tries: of a call that may be repeated.
+            timeout: seconds to connect, and to wait for an answer.
+        """
         self.url = url.rstrip("/")
+        self._tries, self._timeout = tries, timeout
         self._key = key
         self._session = requests.Session()
         self._session.headers.update({"Authorization": f"Bearer {key}", "Accept": "application/json"})
@@ -208,25 +218,25 @@ class Api:
         repeatable: bool = True,
     ) -> Any:
         pace = _paces[self.url, self._key, endpoint]
-        for attempt in range(1, _TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             pace.wait(SPACING[endpoint] + _MARGIN)
             wait = min(_FIRST_WAIT * 2 ** (attempt - 1), 30.0) * random.uniform(0.5, 1)  # noqa: S311 - no secret
             try:
                 response = self._session.request(
-                    method, self.url + path, json=body, params=params, timeout=_TIMEOUT
+                    method, self.url + path, json=body, params=params, timeout=self._timeout
                 )
             except requests.RequestException as error:
-                if repeatable and attempt < _TRIES:
+                if repeatable and attempt < self._tries:
                     time.sleep(wait)
                     continue
                 raise ReplyLost(
                     f"no answer from {self.url} to {method} {path} ({type(error).__name__}); "
                     "its effect is unknown until the API answers again"
                 ) from None
-            if response.status_code == requests.codes.too_many and attempt < _TRIES:
+            if response.status_code == requests.codes.too_many and attempt < self._tries:
                 time.sleep(wait if repeatable else _PENALTY)
                 continue
-            if repeatable and attempt < _TRIES and not _usable(response):
+            if repeatable and attempt < self._tries and not _usable(response):
                 time.sleep(wait)
                 continue
             return _result(f"{method} {path}", response, repeatable=repeatable)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.errors import VastError
 from components.vast.client import DEFAULT_URL, Api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_HASTE: Final = (3.0, 8.0)
+"""Seconds to connect and to wait, for what a person waits for and may do without."""
 
 
 class Settings:
@@ -20,12 +23,13 @@ class Settings:
         self.url = (config("vast:baseUrl") or os.environ.get("VAST_URL") or DEFAULT_URL).rstrip("/")
         self._key = config("vast:apiKey") or os.environ.get("VAST_API_KEY")
 
-    def api(self, rented_at: str | None = None) -> Api:
+    def api(self, rented_at: str | None = None, *, patient: bool = True) -> Api:
         """Open the API.
 
         Args:
             rented_at: the base URL at which a resource was made; another one is refused, since there it
                 would look as if the resource were gone while it still bills at the first.
+            patient: ask again what failed; else each call has one try of a few seconds.
 
         Raises:
             VastError: no key is set, or the base URL is not the one that the resource was made at.
@@ -40,4 +44,4 @@ class Settings:
                 "no Vast.ai API key. Set one with `pulumi config set --secret vast:apiKey KEY` or "
                 "VAST_API_KEY; to try fragua for nothing, run ./fragua demo or ./fragua simulator."
             )
-        return Api(self.url, self._key)
+        return Api(self.url, self._key) if patient else Api(self.url, self._key, tries=1, timeout=_HASTE)

@@ -1,0 +1,109 @@
+"""A quote in words: for a terminal, and as Markdown for a pull request. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from components.cost.quote import Option, Quote
+
+
+def text(quote: Quote) -> list[str]:
+    """Return a quote in a few lines."""
+    if not quote.options:
+        return ["nothing that is offered now fits", *quote.warnings]
+    first, many = quote.options[0], quote.machines
+    lines = [
+        f"{_machines(quote)}, {price(quote.price)} $/h; {_prices(quote)}",
+        (
+            f"{_duration(first)}, {money(quote.total)} $, nine of ten runs below {money(quote.p90)} $ "
+            f"(disk {money(first.storage * many)} $, traffic {money(first.traffic * many)} $)"
+        ),
+    ]
+    if quote.ceiling is not None:
+        lines.append(f"ceiling {money(quote.ceiling)} $: {quote.ceiling_from}; nothing dearer is rented")
+    lines += [f"else {_option(each, many)}" for each in quote.options[1:]]
+    if quote.running or quote.before:
+        lines.append(f"against what runs now: {_change(quote)}")
+    return [*lines, *(f"note: {warning}" for warning in quote.warnings)]
+
+
+def markdown(name: str, quote: Quote) -> str:
+    """Return a quote as a comment on a pull request."""
+    title = f"### Cost of `{name}`"
+    notes = [f"> {warning}" for warning in quote.warnings]
+    if not quote.options:
+        return "\n".join([title, "", "Nothing that is offered now fits.", *notes]) + "\n"
+    many = quote.machines
+    rows = [
+        "| | machine | $/h | hours | total | p90 | disk | traffic |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+        *(_row(each, many, "else" if number else "**now**") for number, each in enumerate(quote.options)),
+    ]
+    facts = [f"**Change** {_change(quote)}."]
+    if quote.ceiling is not None:
+        facts.append(
+            f"**Ceiling** {money(quote.ceiling)} $ ({quote.ceiling_from}): nothing dearer is rented."
+        )
+    facts.append(f"Prices: {_prices(quote)}. Job `{quote.digest}`.")
+    blocks = ["\n".join(rows), "  \n".join(facts), *(["\n".join(notes)] if notes else [])]
+    return "\n\n".join([title, *blocks]) + "\n"
+
+
+def _row(option: Option, many: int, which: str) -> str:
+    dollars = (option.total, option.p90, option.storage, option.traffic)
+    cells = (
+        which,
+        f"{_times(many)}{option.name}",
+        price(option.price * many),
+        f"{option.hours:.1f}",
+        *(f"{money(each * many)} $" for each in dollars),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def money(dollars: float) -> str:
+    """Return dollars, to the cent, or to two digits below ten cents."""
+    return f"{dollars:.2f}" if abs(dollars) >= 0.1 or not dollars else f"{dollars:.2g}"
+
+
+def price(dollars: float) -> str:
+    """Return $/h, to a tenth of a cent."""
+    return f"{dollars:.3f}"
+
+
+def _machines(quote: Quote) -> str:
+    return f"{_times(quote.machines)}{quote.options[0].name}"
+
+
+def _times(machines: int) -> str:
+    return f"{machines} machines of " if machines > 1 else ""
+
+
+def _option(option: Option, many: int) -> str:
+    return (
+        f"{_times(many)}{option.name}, {price(option.price * many)} $/h: {money(option.total * many)} $ "
+        f"in {option.hours:.1f} h"
+    )
+
+
+def _duration(option: Option) -> str:
+    return f"about {option.hours:.1f} h" if option.hours >= 1 else f"about {option.hours * 60:.0f} min"
+
+
+def _change(quote: Quote) -> str:
+    return (
+        f"{quote.price - quote.running:+.3f} $/h (from {price(quote.running)}), "
+        f"{quote.total - quote.before:+.2f} $ for the job (from {money(quote.before)})"
+    )
+
+
+def _prices(quote: Quote) -> str:
+    when = datetime.fromtimestamp(quote.when, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {
+        "market": f"the market at {when}",
+        "last known": f"the market did not answer; these are its prices of {when}",
+        "preset": "no market was reached; this is the dearest that node.max_price allows",
+        "what runs": "the machine that runs already",
+    }[quote.source]
