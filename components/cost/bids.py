@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import TYPE_CHECKING, Final
 
 from components.cost.estimate import Estimate, estimate
@@ -11,13 +12,15 @@ if TYPE_CHECKING:
     from components.cost.terms import Terms
     from components.cost.work import Work
 
-_RATIOS: Final = (1.0, 1.05, 1.1, 1.2, 1.3, 1.45, 1.6, 1.8, 2.0, 2.5, 3.0)
-_STEP: Final = 1000
-"""Bids are whole tenths of a cent, rounded up."""
+_RATIOS: Final = tuple(1.04**power for power in range(29))
+"""Of the least bid: up to three times as much."""
+_CENT_TENTHS: Final = 1000
 
 
 def best_bid(work: Work, terms: Terms, most: float, experience: Experience) -> tuple[Terms, Estimate] | None:
     """Return the terms with the bid that makes `work` cheapest, and what it then takes.
+
+    Bids are whole tenths of a cent.
 
     Args:
         work: the job.
@@ -28,10 +31,13 @@ def best_bid(work: Work, terms: Terms, most: float, experience: Experience) -> t
     Returns:
         None where even the least bid is above `most`, or the offer takes none.
     """
-    least = terms.min_bid
-    if not least:
+    if not terms.min_bid:
         return None
-    bids = {min(most, -(-least * ratio * _STEP // 1) / _STEP) for ratio in _RATIOS}
-    candidates = [terms.model_copy(update={"price": bid}) for bid in sorted(bids) if bid >= least]
+    highest = floor(round(most * _CENT_TENTHS, 6))
+    least = ceil(round(terms.min_bid * _CENT_TENTHS, 6))
+    if least > highest:
+        return None
+    tenths = {min(highest, ceil(least * ratio)) for ratio in _RATIOS}
+    candidates = [terms.model_copy(update={"price": each / _CENT_TENTHS}) for each in sorted(tenths)]
     found = [(each, estimate(work, each, experience)) for each in candidates]
-    return min(found, key=lambda pair: pair[1].total, default=None)
+    return min(found, key=lambda pair: pair[1].total)

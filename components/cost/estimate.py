@@ -2,18 +2,19 @@
 
 Work that is saved in parts and lost at a steady rate takes, for each part of length t, the mean time
 `(e^(ht) - 1) (1/h + r)` with h losses an hour and r hours to start anew (Daly, "A higher order estimate of
-the optimum checkpoint interval", 2006). What a start costs in traffic is paid at each of them.
+the optimum checkpoint interval", 2006). What a start costs in traffic is paid at each of them. Where the host
+withdraws the machine before the end, others like it follow.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import expm1, sqrt
+from math import ceil, expm1, hypot, sqrt
 from typing import TYPE_CHECKING, Final
 
 from components.cost.experience import Experience
 from components.cost.speeds import Pace, pace
-from components.cost.survival import hazard
+from components.cost.survival import hazard, unstarted
 
 if TYPE_CHECKING:
     from components.cost.terms import Terms
@@ -23,13 +24,18 @@ P90: Final = 1.2816
 """Standard deviations above the mean below which 90 % of a normal distribution lie."""
 
 _UNPACK_GB_AN_HOUR: Final = 1260.0
-"""Of a Docker image onto a fast disk; an assumption."""
+"""Of a Docker image onto a fast disk; an assumption, as the next four."""
 _REGISTRY_MBPS: Final = 1000.0
-_HOME_MBPS: Final = 50.0
-"""What this computer can send: an assumption, since it is known only once something was sent."""
-_TOGETHER: Final = 0.92
-"""Share of its own speed that each of several GPUs keeps when they train together."""
-_MOST_LOSSES: Final = 50.0
+_UP_MBPS, _DOWN_MBPS = 50.0, 200.0
+"""What this computer can send and receive: known only once something was."""
+_IN_VAIN: Final = 0.2
+"""Hours until a machine that does not start is given up, half of them with the GPU billed."""
+_LEAST_MBPS: Final = 0.1
+_TOGETHER: Final = {"lora": 0.92, "full": 0.62}
+"""Share of its own speed that each of several GPUs keeps when they train together: docs/speeds.md."""
+_MOST: Final = 50.0
+"""Where the arithmetic ends: what takes e^50 hours is never chosen, and no number overflows."""
+_LEAST_WINDOW: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -77,55 +83,71 @@ class Estimate:
 def estimate(work: Work, terms: Terms, experience: Experience | None = None) -> Estimate:
     """Return what `work` takes on `terms`."""
     experience = experience or Experience()
+    price, disk = terms.price, terms.disk(work.disk)
     speed = pace(terms, work, experience) if work.images else None
     worked = _worked(work, speed)
-    down = max(terms.down, 0.1)
-    image = work.image * 8000 / min(down, _REGISTRY_MBPS) / 3600 + work.image / _UNPACK_GB_AN_HOUR
-    fetched = work.fetched * 8000 / down / 3600
-    sent = work.sent * 8000 / min(down, _HOME_MBPS) / 3600
-    setup = work.setup / 3600 + fetched + sent
+    image = _hours(work.image, min(terms.down, _REGISTRY_MBPS)) + work.image / _UNPACK_GB_AN_HOUR
+    setup = (
+        work.setup / 3600 + _hours(work.fetched, terms.down) + _hours(work.sent, min(terms.down, _UP_MBPS))
+    )
+    again = setup + _hours(work.state, min(terms.down, _UP_MBPS))
+    back = _hours(work.returned, min(terms.up, _DOWN_MBPS))
+    home = max(back / work.saves, back - worked)
+
+    part = worked / work.saves if work.images else 0.0  # to be up is nothing that could be lost
     rate = hazard(terms, experience)
-    pause = image + setup
-    busy, losses = _with_losses(work, worked, rate, pause)
-    cut = terms.hours_left is not None and terms.hours_left < busy + pause
-    starts = 1 + losses + cut
-    hours = busy + pause + (pause if cut else 0)
-    disk = terms.disk(work.disk)
-    redone = max(0.0, busy - losses * pause - worked)
+    losses, redone = _losses(worked + home, part, rate)
+    if terms.hours_left is not None:
+        cuts = ceil((worked + home + redone) / max(_LEAST_WINDOW, terms.hours_left - image - again)) - 1
+        losses, redone = losses + max(0, cuts), redone + max(0, cuts) * part / 2
+    vain = unstarted(terms) * (1 + losses)
+
     into = work.image + work.fetched + work.sent
+    hours = image + setup + worked + home + redone + losses * (image + again) + vain * _IN_VAIN
     parts = (
-        Part("start", pause, setup * terms.price, f"{setup:.2f} h of GPU after {image:.2f} h of image"),
+        Part(
+            "start", image + setup, setup * price, f"{image:.2f} h of image without GPU, {setup:.2f} h with"
+        ),
         Part(
             "work",
             worked,
-            worked * terms.price,
-            f"{worked:.2f} h at {terms.price:.3f} $/h" + (f", {speed.source}" if speed else ""),
+            worked * price,
+            f"{worked:.2f} h at {price:.3f} $/h" + (f", speed: {speed.source}" if speed else ""),
         ),
+        Part("home", home, home * price, f"{home:.2f} h until the last of {work.returned:.1f} GB is here"),
         Part(
             "losses",
-            hours - pause - worked,
-            (redone + (starts - 1) * setup) * terms.price,
-            f"{starts - 1:.2f} starts anew, {redone:.2f} h of work done again, {rate:.3f} losses an hour",
+            redone + losses * (image + again),
+            (redone + losses * again) * price,
+            f"{losses:.2f}, by {rate:.3f} an hour; {redone:.2f} h done again, {again:.2f} h a new start",
         ),
+        Part("in vain", vain * _IN_VAIN, vain * _IN_VAIN / 2 * price, f"{vain:.2f} machines never start"),
         Part("disk", 0, disk * hours, f"{work.disk:g} GB at {terms.storage:g} $/GB/month for {hours:.2f} h"),
-        Part("traffic in", 0, into * terms.down_cost * starts, f"{into:.1f} GB, {starts:.2f} times"),
-        Part("traffic out", 0, work.returned * terms.up_cost, f"{work.returned:.1f} GB"),
+        Part(
+            "traffic in",
+            0,
+            (into * (1 + losses + vain) + work.state * losses) * terms.down_cost,
+            f"{into:.1f} GB at {terms.down_cost:g} $/GB, {1 + losses + vain:.2f} times",
+        ),
+        Part(
+            "traffic out",
+            0,
+            work.returned * terms.up_cost,
+            f"{work.returned:.1f} GB at {terms.up_cost:g} $/GB",
+        ),
     )
-    total = sum(part.dollars for part in parts)
-    spread = speed.spread if speed else 0.0
-    slower, luckless = (
-        P90 * spread * (worked + redone),
-        P90 * sqrt(starts - 1) * (pause + _lost(work, worked)),
-    )
-    more = sqrt(slower**2 + luckless**2)
+    total = sum(each.dollars for each in parts)
+    slower = (worked + redone) * expm1(P90 * speed.spread - speed.spread**2 / 2) if speed else 0.0
+    unlucky = P90 * sqrt(losses) * (image + again + part / 2)
+    more = hypot(slower, unlucky)
     return Estimate(
         parts=parts,
         hours=hours,
         total=total,
-        p90=total + more * (terms.price + disk),
+        p90=total + more * (price + disk),
         p90_hours=hours + more,
-        rate=terms.price + disk,
-        losses=starts - 1,
+        rate=price + disk,
+        losses=losses,
         pace=speed,
     )
 
@@ -134,21 +156,18 @@ def _worked(work: Work, speed: Pace | None) -> float:
     """Return hours of work without any loss."""
     if speed is None:
         return work.hours
-    gpus = 1 if work.gpus == 1 else work.gpus * _TOGETHER
+    gpus = 1 if work.gpus == 1 else work.gpus * _TOGETHER[work.kind]
     return work.images * speed.seconds / gpus / 3600
 
 
-def _with_losses(work: Work, worked: float, rate: float, pause: float) -> tuple[float, float]:
-    """Return the hours that `worked` hours take with losses, and how many losses those are."""
-    if not work.images:  # to be up is nothing that could be lost
-        losses = rate * worked
-        return worked + losses * pause, losses
-    if not worked or not rate:
-        return worked, 0.0
-    grown = expm1(min(_MOST_LOSSES, rate * worked / work.saves))
-    return work.saves * grown * (1 / rate + pause), work.saves * grown
+def _hours(gb: float, mbps: float) -> float:
+    """Return the hours that so many GB take."""
+    return gb * 8000 / max(mbps, _LEAST_MBPS) / 3600
 
 
-def _lost(work: Work, worked: float) -> float:
-    """Return the hours of work that one loss costs in the mean."""
-    return worked / work.saves / 2 if work.images else 0.0
+def _losses(hours: float, part: float, rate: float) -> tuple[float, float]:
+    """Return how often `hours` in parts of length `part` are interrupted, and how many are done again."""
+    if not part or not rate:
+        return rate * hours, 0.0
+    losses = hours / part * expm1(min(_MOST, rate * part))
+    return losses, max(0.0, losses / rate - hours)

@@ -1,27 +1,53 @@
-"""How often a machine is lost: its host fails, or its bid is outbid. Pure."""
+"""How often a machine is lost: its host fails, somebody rents it on demand, or a bid is outbid. Pure.
+
+Nobody publishes how long bids live. The numbers for them are assumptions, which the user's own hours on
+interruptible machines correct: a gamma prior that weighs as much as two losses.
+"""
 
 from __future__ import annotations
 
+from math import exp2
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from components.cost.experience import Experience
     from components.cost.terms import Terms
 
-_OUTAGE_HOURS: Final = 2.0
-"""How long an outage lasts, in the mean: an assumption that turns a share of time into a rate."""
-_FLOOR: Final = 0.9
-"""Least reliability that is believed: below it, nothing more is known."""
+_OUTAGE_HOURS: Final = 1.0
+"""How long an outage lasts, in the mean: it turns a share of time into a rate."""
+_LEAST: Final = 0.5
+"""Reliability below which nothing more is known of a host."""
+
+_DISPLACED: Final = 0.05
+"""Losses an hour to those who rent on demand, whatever was bid."""
+_OUTBID: Final = 0.5
+"""Losses an hour of the least bid that wins to other bids."""
+_HALVED: Final = 0.125
+"""Share of the least bid by which more halves them."""
+_USUAL: Final = 0.25
+"""Losses an hour that were expected in hours of which only their number is known."""
+_PRIOR: Final = 2.0
 
 
 def hazard(terms: Terms, experience: Experience) -> float:
     """Return losses an hour on `terms`, in the mean."""
-    down = 1 - max(_FLOOR, min(0.9999, terms.reliability))
+    down = 1 - max(_LEAST, min(0.9999, terms.reliability))
     lost = down / ((1 - down) * _OUTAGE_HOURS)
-    return lost + (outbid(terms.price / terms.min_bid, experience) if terms.min_bid else 0)
+    if terms.min_bid is None:
+        return lost
+    return lost + outbid(terms.price / terms.min_bid if terms.min_bid else float("inf"), experience)
 
 
 def outbid(ratio: float, experience: Experience) -> float:
     """Return losses an hour of a bid that is `ratio` times the least that wins now."""
-    del experience
-    return 0.25 / max(1.0, ratio) ** 2
+    rate = _DISPLACED + _OUTBID * exp2((1 - max(1.0, ratio)) / _HALVED)
+    return rate * (_PRIOR + experience.outbid) / (_PRIOR + _USUAL * experience.bid_hours)
+
+
+def unstarted(terms: Terms) -> float:
+    """Return how many machines fail before the work begins, in the mean, for one that does not.
+
+    At least one in fifty never starts, whatever its host's reliability: an assumption.
+    """
+    failing = min(0.5, 0.02 + 1 - max(_LEAST, terms.reliability))
+    return failing / (1 - failing)

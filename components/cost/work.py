@@ -41,6 +41,8 @@ class Work(Spec):
     """GB that the machine downloads before the work begins: packages, models, datasets."""
     sent: Amount = 0
     """GB that this computer uploads to the machine before the work begins."""
+    state: Amount = 0
+    """GB that this computer uploads besides, where the work goes on elsewhere."""
     returned: Amount = 0
     """GB that come back over all the work: checkpoints, states, samples."""
     setup: Amount = 0
