@@ -1,0 +1,127 @@
+"""What instances bill now, and what the account was charged, sorted by what it was for. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+from components.cost.terms import HOURS_PER_MONTH
+from components.vast.tag import Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from components.vast.wire import Charge, Instance
+
+_DISK_ONLY: Final = (None, "created", "loading", "stopped", "exited")
+_NAMES: Final = {"gpu": "gpu", "disk": "disk", "bwd": "down", "bwu": "up"}
+_DUST: Final = 5e-7
+"""$ by which items may miss their sum: they are rounded."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """$ by what they were for.
+
+    Attributes:
+        gpu: GPUs while they ran.
+        disk: storage, from renting to destroying.
+        down: traffic into machines.
+        up: traffic out of them.
+        other: what the API gives no known name.
+    """
+
+    gpu: float = 0
+    disk: float = 0
+    down: float = 0
+    up: float = 0
+    other: float = 0
+
+    @property
+    def total(self) -> float:
+        """$ in all."""
+        return self.gpu + self.disk + self.down + self.up + self.other
+
+    def __add__(self, more: Sums) -> Sums:
+        return Sums(*(getattr(self, each.name) + getattr(more, each.name) for each in fields(Sums)))
+
+    @classmethod
+    def of(cls, charge: Charge) -> Sums:
+        """Return what one charge was for; the whole is the charge's own amount, whatever its items say."""
+        parts: defaultdict[str, float] = defaultdict(float)
+        for item in charge.items:
+            parts[_NAMES.get(item.type, "other")] += item.amount
+        rest = charge.amount - sum(parts.values())
+        if abs(rest) > _DUST:
+            parts["other"] += rest
+        return cls(**parts)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What an instance was rented for: a stack, and the run or runs that trained on it."""
+
+    stack: str
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a bill; `owner` is None for what is not fragua's."""
+
+    owner: Owner | None
+    instances: tuple[int, ...]
+    sums: Sums
+
+
+def bill(charges: Iterable[Charge], owners: Mapping[int, Owner]) -> list[Line]:
+    """Return a line for each stack and run, the dearest first, and a last one for what is not fragua's.
+
+    Args:
+        charges: of the account.
+        owners: by instance; for others the label's words stand for the stack.
+    """
+    sums: defaultdict[Owner | None, Sums] = defaultdict(Sums)
+    instances: defaultdict[Owner | None, set[int]] = defaultdict(set)
+    for charge in charges:
+        tag = Tag.read(charge.label)
+        owner = owners.get(charge.instance or 0) or (Owner(tag.words) if tag else None)
+        sums[owner] += Sums.of(charge)
+        if charge.instance:
+            instances[owner].add(charge.instance)
+    lines = [Line(owner, tuple(sorted(instances[owner])), found) for owner, found in sums.items()]
+    return sorted(lines, key=lambda line: (line.owner is None, -line.sums.total, line.instances))
+
+
+def spent(charges: Iterable[Charge]) -> dict[int, float]:
+    """Return $ by instance; one without a row was not charged yet, and is not there."""
+    found: defaultdict[int, float] = defaultdict(float)
+    for charge in charges:
+        if charge.instance:
+            found[charge.instance] += charge.amount
+    return dict(found)
+
+
+def rate(instance: Instance) -> float:
+    """Return $/h that `instance` bills now.
+
+    The GPU bills while it runs, the disk in every state but offline. Where the API does not say what a state
+    bills (`unknown`, `rebooting`), the whole price is assumed.
+    """
+    if instance.actual_status == "offline":
+        return 0.0
+    if instance.actual_status in _DISK_ONLY:
+        return instance.storage_cost * instance.disk_space / HOURS_PER_MONTH
+    return instance.dph_total
+
+
+def clock(instances: Iterable[Instance], here: float) -> float:
+    """Return the present in epoch seconds: by the API's own clock, or by this computer's if that is later.
+
+    What is judged by its age must not look young because this computer's clock is behind.
+    """
+    ends = [
+        each.end_date - each.duration for each in instances if each.end_date and each.duration is not None
+    ]
+    return max(here, *ends) if ends else here
