@@ -27,8 +27,9 @@ def engine_environment(root: Path, engine: Engine) -> dict[str, str]:
     """The variables to set, on top of the present environment.
 
     PATH begins with the virtual environment, because a language host that was built from Go
-    modules takes the first `python` there; the engine comes next. PULUMI_HOME is set for an engine
-    of ours; with the user's own engine the user's plugins and login stay in force.
+    modules takes the first `python` there; the engine comes next. It has the policy pack's folder,
+    where the engine finds what starts the pack. PULUMI_HOME is set for an engine of ours; with the
+    user's own engine the user's plugins and login stay in force.
 
     Args:
         root: The checkout.
@@ -36,9 +37,14 @@ def engine_environment(root: Path, engine: Engine) -> dict[str, str]:
     """
     environment = root / ".venv"
     first = [str(environment / "bin"), str(engine.bin)]
-    rest = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder not in first]
+    last = str(root / "policy")
+    rest = [
+        folder
+        for folder in os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if folder not in {*first, last}
+    ]
     variables = {
-        "PATH": os.pathsep.join([*first, *rest]),
+        "PATH": os.pathsep.join([*first, *rest, last]),
         "VIRTUAL_ENV": str(environment),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }

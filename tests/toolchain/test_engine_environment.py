@@ -9,10 +9,10 @@ from toolchain.environment import engine_environment
 ROOT = Path("/home/someone/fragua")
 
 
-def test_python_then_engine_come_first_on_path_and_only_once(monkeypatch):
+def test_python_then_engine_come_first_on_path_the_policy_pack_last_and_each_only_once(monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/opt/pulumi:/bin")
     engine = Engine(Path("/opt/pulumi"), provided=True)
-    expected = f"{ROOT}/.venv/bin:/opt/pulumi:/usr/bin:/bin"
+    expected = f"{ROOT}/.venv/bin:/opt/pulumi:/usr/bin:/bin:{ROOT}/policy"
     assert engine_environment(ROOT, engine)["PATH"] == expected
     monkeypatch.setenv("PATH", expected)
     assert engine_environment(ROOT, engine)["PATH"] == expected
