@@ -78,16 +78,14 @@ def stack_total(stack: Collection[Inputs], config: Inputs) -> Iterator[str]:
 
 
 def countries(inputs: Inputs, config: Inputs) -> Iterator[str]:
-    """Check where a machine may be rented. With nothing allowed or forbidden, that is anywhere."""
-    asked = sorted(inputs["node"].get("countries") or ())
-    allowed, forbidden = config["allowed"], config["forbidden"]
-    if not asked and (allowed or forbidden):
-        yield (
-            "it may be rented in any country: set node.countries in the job file"
-            + (f" to some of {_words(allowed)}" if allowed else "")
-            + (f", without {_words(forbidden)}" if forbidden else "")
-        )
-    for country in asked:
+    """Check where a machine may be rented: in `node.countries`, or anywhere but in `node.avoid`."""
+    asked, avoided = (set(inputs["node"].get(name) or ()) for name in ("countries", "avoid"))
+    allowed, forbidden = config["allowed"], set(config["forbidden"])
+    if not asked and allowed:
+        yield f"it may be rented anywhere: set node.countries in the job file to some of {_words(allowed)}"
+    elif not asked and forbidden - avoided:
+        yield f"it may be rented in {_words(forbidden - avoided)}: add that to node.avoid in the job file"
+    for country in sorted(asked - avoided):
         if _outside(country, config):
             yield f"it may be rented in {country}, which is not allowed: take {country} out of node.countries"
 
@@ -96,10 +94,10 @@ def rented_country(outputs: Inputs, config: Inputs) -> Iterator[str]:
     """Check where a machine is, by its output `location`, such as `Sweden, SE`."""
     for machine in outputs.get("machines") or (outputs,):
         location = str(machine.get("location") or "")
-        if location and _outside(location.rpartition(",")[2].strip(), config):
+        if _outside(location.rpartition(",")[2].strip(), config):
             yield (
-                f"instance {machine.get('instance_id', 0):.0f} runs in {location}, which is not allowed: set "
-                "node.countries in the job file, and replace it or destroy the stack"
+                f"instance {machine['instance_id']:.0f} runs in {location or 'an unknown country'}, which is "
+                "not allowed: set node.countries in the job file, and replace it or destroy the stack"
             )
 
 
@@ -140,7 +138,7 @@ def required_tags(inputs: Inputs, config: Inputs) -> Iterator[str]:
 def unknown_settings(config: Inputs, known: Iterable[str]) -> Iterator[str]:
     """Check the names in `config`: Pulumi passes over one that is misspelled, and the limit would be lost."""
     for name in sorted(set(config) - set(known)):
-        yield f"the policy's config has an unknown name {name!r}: it knows {_words(sorted(known)) or 'none'}"
+        yield f"the policy's config has an unknown name {name!r}: it knows {_words(known) or 'none'}"
 
 
 def _machines(inputs: Inputs) -> int:
@@ -159,7 +157,10 @@ def _unbounded(config: Inputs) -> str:
 
 
 def _outside(country: str, config: Inputs) -> bool:
-    return country in config["forbidden"] or bool(config["allowed"] and country not in config["allowed"])
+    allowed, forbidden = config["allowed"], config["forbidden"]
+    if not country:
+        return bool(allowed or forbidden)
+    return country in forbidden or bool(allowed and country not in allowed)
 
 
 def _published(env: Inputs) -> set[int]:
@@ -176,4 +177,4 @@ def _loopback(address: str) -> bool:
 
 
 def _words(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return ", ".join(sorted(names))
