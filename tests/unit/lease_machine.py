@@ -1,0 +1,142 @@
+"""A machine for its watchdog alone: real bash, with an uptime that passes only when the test says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.remote.job import Job, start_script
+from components.vast import lease
+from components.vast.lease import Lease, LeaseStatus
+
+KEY = "canary-container-key"
+URL = "https://console.vast.ai"
+RATE = 0.5
+"""$/h."""
+
+_PROGRAMS = {
+    "sleep": "exec /bin/sleep 0.01",
+    "date": "echo 'Fri Jan  1 00:00:00 UTC 2100'",
+    "nvidia-smi": "cat gpu",
+    "curl": """echo "$*" >> calls
+    grep -qx 'Authorization: Bearer KEY' header || { echo 403; exit; }
+    cat answer""",
+}
+
+
+@dataclass
+class Machine:
+    """One machine under a folder; its root's home is the folder itself."""
+
+    root: Path
+    up: int = 1000
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        programs = self.root / "bin"
+        programs.mkdir()
+        for name, text in _PROGRAMS.items():
+            lines = text.replace("KEY", KEY).replace("cat gpu", f"cat {self.root}/gpu")
+            for file in ("calls", "answer"):
+                lines = lines.replace(f" {file}", f" {self.root}/{file}")
+            (programs / name).write_text(f"#!/bin/bash\n{lines}\n")
+            (programs / name).chmod(0o755)
+        self.environment = {
+            "HOME": str(self.root),
+            "WORKSPACE": str(self.root / "workspace"),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+        }
+        self.write("uptime", f"{self.up}.50 9.00\n")
+        self.gpu(0)
+        self.answers("200")
+        self.network(0)
+
+    @property
+    def folder(self) -> Path:
+        return self.root / ".fragua/lease"
+
+    @property
+    def calls(self) -> list[str]:
+        """What was asked of the API: method and body, or all words."""
+        file = self.root / "calls"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return ["destroy" if "-X DELETE" in line else "stop" for line in lines]
+
+    def write(self, name: str, text: str) -> None:
+        new = self.root / f"{name}.new"
+        new.write_text(text)
+        new.replace(self.root / name)
+
+    def gpu(self, *percent: int) -> None:
+        self.write("gpu", "".join(f"{each}\n" for each in percent))
+
+    def answers(self, status: str) -> None:
+        self.write("answer", status)
+
+    def network(self, received: int) -> None:
+        self.write(
+            "net", f"Inter-| Receive\n face |bytes packets\n  lo: 99999999 1 0\neth0: {received} 7 0 0\n"
+        )
+
+    def run(self, script: str, **more: str) -> str:
+        text = script.replace("/proc/uptime", f"{self.root}/uptime").replace(
+            "/proc/net/dev", f"{self.root}/net"
+        )
+        done = subprocess.run(
+            ["bash"], input=text, env=self.environment | more, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def boot(self, wanted: Lease) -> None:
+        """Start the container, first or again."""
+        script = lease.start_script(wanted.limits(RATE), URL)
+        self.run(script, CONTAINER_ID="4711", CONTAINER_API_KEY=KEY)
+        self.looked()
+
+    def looked(self) -> None:
+        """Wait until the watchdog has looked at the present twice: what it does about it is done then."""
+        for _ in range(2):
+            count = self.folder / "count"
+            before = count.stat().st_ino if count.exists() else 0
+            deadline = time.monotonic() + 20
+            while True:
+                with suppress(FileNotFoundError):
+                    if count.stat().st_ino != before and f" last={self.up} " in count.read_text():
+                        break
+                assert time.monotonic() < deadline, "the watchdog does not look"
+                time.sleep(0.005)
+
+    def later(self, seconds: int) -> None:
+        """Let time pass, and the watchdog look."""
+        self.up += seconds
+        self.write("uptime", f"{self.up}.50 9.00\n")
+        self.looked()
+
+    def status(self) -> LeaseStatus:
+        found = lease.parse_status(self.run(lease.status_script()))
+        assert found is not None
+        return found
+
+    def work(self, name: str) -> None:
+        """Start a job that never ends by itself."""
+        self.run(start_script(Job(name, "/bin/sleep 1000")))
+
+    def working(self, name: str) -> bool:
+        busy = f"cd {self.root}/workspace/.fragua/jobs/{name}; flock -n lock true || echo busy"
+        return self.run(busy) == "busy\n"
+
+    def kill(self) -> None:
+        """Kill all that runs, as SIGKILL does: the container went down, or somebody wanted it."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"HOME={self.root}\0".encode() in (process / "environ").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while self.folder.exists() and self.status().alive:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)

@@ -1,0 +1,324 @@
+"""The watchdog of a machine: when it ends it and how, and that nothing of that depends on luck."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lease_machine import KEY, URL, Machine
+
+from components.vast import lease
+from components.vast.lease import Lease
+
+HOUR = 3600
+NOTHING = Lease(lease=0, idle=0)
+POLL = lease.POLL
+PAUSES = (30, 60, 120, 300, 300)
+"""Seconds between one try and the next."""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    found = Machine(tmp_path)
+    yield found
+    found.kill()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ({"lease": HOUR}, "not renewed for 3600 s"),
+        ({"idle": HOUR}, "idle for 3600 s"),
+        ({"max_time": HOUR}, "max_time is over"),
+        ({"max_total": 0.5}, "max_total is spent"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_each_limit_destroys_the_machine_when_it_is_reached_and_not_before(
+    machine: Machine, wanted: dict[str, float], why: str
+) -> None:
+    machine.boot(NOTHING.model_copy(update=wanted))
+    machine.later(HOUR - POLL)
+    assert machine.calls == []
+    assert machine.status().left == POLL
+
+    machine.later(POLL)
+
+    assert machine.calls == ["destroy"]
+    assert machine.status().ended == f"{why}: destroy, try 1, HTTP 200"
+
+
+def test_without_limits_nothing_ends_it(machine: Machine) -> None:
+    machine.boot(NOTHING)
+    machine.later(400 * HOUR)
+
+    assert machine.calls == []
+    assert machine.status().left is None
+
+
+def test_only_the_uptime_counts_however_wrong_the_clock_is(machine: Machine) -> None:
+    machine.boot(Lease(lease=8, idle=0))
+    for _ in range(10):
+        machine.looked()
+
+    assert machine.calls == []
+    assert not re.search(r"\bdate\b|SECONDS|EPOCH", lease.start_script("", URL))
+
+
+def test_a_renewed_lease_holds_and_a_new_one_may_be_longer(machine: Machine) -> None:
+    machine.boot(Lease(lease=HOUR, idle=0))
+    for _ in range(5):
+        machine.later(HOUR - POLL)
+        machine.run(lease.renew_script())
+        machine.looked()
+    assert machine.calls == []
+
+    machine.run(lease.renew_script(Lease(lease=3 * HOUR, idle=0).limits()))
+    machine.looked()
+    machine.later(3 * HOUR - POLL)
+    assert machine.calls == []
+    machine.later(POLL)
+    assert machine.calls == ["destroy"]
+
+
+def test_a_command_that_only_watches_is_no_work_and_a_person_s_word_is(machine: Machine) -> None:
+    machine.boot(Lease(lease=0, idle=HOUR))
+    machine.later(HOUR - POLL)
+    machine.run(lease.renew_script())
+    machine.looked()
+    assert machine.status().idle == HOUR - POLL
+
+    machine.run(lease.renew_script(used=True))
+    machine.looked()
+
+    assert machine.status().idle == 0
+
+
+def test_work_on_any_gpu_and_traffic_keep_it(machine: Machine) -> None:
+    machine.boot(Lease(lease=0, idle=HOUR))
+    machine.later(HOUR - POLL)
+    machine.gpu(0, 40)
+    machine.later(2 * HOUR)
+    machine.gpu(0, 4)
+    machine.later(HOUR - POLL)
+    machine.network(200_000_000)
+    machine.later(2 * POLL)
+    assert machine.status().idle == 0
+    machine.later(HOUR - POLL)
+    assert machine.calls == []
+
+    machine.later(POLL)
+
+    assert machine.calls == ["destroy"]
+
+
+def test_a_gpu_that_cannot_be_read_does_no_work(machine: Machine) -> None:
+    machine.boot(Lease(lease=0, idle=HOUR))
+    machine.write("gpu", "Failed to initialize NVML: Unknown Error\n")
+    machine.later(HOUR)
+
+    assert machine.calls == ["destroy"]
+
+
+def test_a_new_price_counts_from_when_it_is_told(machine: Machine) -> None:
+    wanted = NOTHING.model_copy(update={"max_total": 2})
+    machine.boot(wanted)
+    machine.later(2 * HOUR)
+    machine.run(lease.renew_script(wanted.limits(1.0)))
+    machine.looked()
+    assert machine.status().spent == 1
+
+    machine.later(HOUR - POLL)
+    assert machine.calls == []
+    machine.later(POLL)
+    assert machine.calls == ["destroy"]
+
+
+def test_what_is_spent_on_traffic_is_not_left_for_hours() -> None:
+    told = NOTHING.model_copy(update={"max_total": 2}).limits(1.0, aside=0.5)
+
+    assert f"budget={int(1.5e6 * HOUR)} " in told
+
+
+def test_checkpoints_that_are_here_alone_are_kept_by_stopping(machine: Machine) -> None:
+    machine.work("train-cats-v2-1")
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.later(HOUR)
+
+    assert machine.calls == ["stop"]
+
+
+def test_they_are_not_if_the_job_says_so(machine: Machine) -> None:
+    machine.work("train-cats-v2-1")
+    machine.boot(Lease(lease=HOUR, idle=0, at_end="destroy"))
+    machine.later(HOUR)
+
+    assert machine.calls == ["destroy"]
+
+
+def test_what_is_at_home_needs_no_machine(machine: Machine) -> None:
+    machine.work("train-cats-v2-1")
+    machine.work("train-cats-v2-2")
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.run(lease.fetched_script("cats-v2", ends=False))
+    machine.later(HOUR)
+
+    assert machine.calls == ["destroy"]
+
+
+def test_a_finished_training_ends_its_machine_after_a_quarter_of_an_hour(machine: Machine) -> None:
+    machine.work("train-cats-1")
+    machine.gpu(97)
+    machine.boot(Lease(lease=0, idle=0))
+    machine.later(HOUR)
+    machine.run(lease.fetched_script("cats"))
+    machine.later(HOUR)
+    assert machine.calls == []
+    machine.gpu(0)
+    machine.later(900 - POLL)
+    assert machine.calls == []
+
+    machine.later(POLL)
+
+    assert machine.calls == ["destroy"]
+
+
+def test_the_next_training_is_not_ended_with_the_one_before(machine: Machine) -> None:
+    machine.work("train-cats-1")
+    machine.boot(Lease(lease=0, idle=0))
+    machine.run(lease.fetched_script("cats"))
+    machine.work("train-dogs-1")
+    machine.later(HOUR)
+
+    assert machine.calls == []
+
+
+def test_with_the_api_down_it_ends_the_work_and_tries_until_it_is_up(machine: Machine) -> None:
+    machine.work("comfyui")
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.answers("000")
+    machine.later(HOUR)
+    assert machine.working("comfyui")
+    for pause in PAUSES:
+        machine.later(pause - 1)
+        tried = len(machine.calls)
+        machine.later(1)
+        assert len(machine.calls) == tried + 1
+    assert not machine.working("comfyui")
+
+    machine.answers("200")
+    machine.later(300)
+
+    assert machine.calls == ["destroy"] * 7
+    assert machine.status().ended == "not renewed for 4710 s: destroy, try 7, HTTP 200"
+
+
+def test_who_comes_back_while_the_api_is_down_keeps_the_machine(machine: Machine) -> None:
+    machine.work("comfyui")
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.answers("503")
+    machine.later(HOUR)
+    assert machine.status().ended
+
+    machine.run(lease.renew_script())
+    machine.looked()
+    machine.later(HOUR - POLL)
+
+    assert machine.calls == ["destroy"]
+    assert machine.working("comfyui")
+    assert not machine.status().ended
+
+
+@pytest.mark.parametrize("status", ["401", "403", "404"])
+def test_a_refused_key_ends_the_work_at_once_and_stopping_is_tried(machine: Machine, status: str) -> None:
+    machine.work("comfyui")
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.answers(status)
+    machine.later(HOUR)
+    assert not machine.working("comfyui")
+
+    machine.later(30)
+    machine.later(60)
+
+    assert machine.calls == ["destroy", "stop", "destroy"]
+
+
+def test_it_stays_at_it_where_the_api_says_yes_and_does_nothing(machine: Machine) -> None:
+    machine.work("comfyui")
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.later(HOUR)
+    for pause in PAUSES[:2]:
+        assert machine.working("comfyui")
+        machine.later(pause)
+
+    assert machine.calls == ["destroy"] * 3
+    assert not machine.working("comfyui")
+
+
+def test_a_killed_watchdog_is_started_by_the_renewal_and_its_absence_counts(machine: Machine) -> None:
+    machine.boot(Lease(lease=HOUR, idle=0, max_time=2 * HOUR))
+    machine.later(600)
+    machine.kill()
+    assert not machine.status().alive
+    machine.up += HOUR
+    machine.write("uptime", f"{machine.up}.00 1.00\n")
+
+    machine.run(lease.renew_script())
+    machine.looked()
+
+    found = machine.status()
+    assert (found.alive, found.age, found.left, found.by) == (True, HOUR + 600, HOUR - 600, "max_time")
+    assert machine.calls == []
+
+
+def test_there_is_never_a_second_one(machine: Machine) -> None:
+    machine.boot(Lease(lease=0, idle=0, max_time=HOUR))
+    for _ in range(3):
+        machine.run(lease.renew_script())
+    machine.later(HOUR)
+
+    assert machine.calls == ["destroy"]
+
+
+def test_it_goes_on_with_what_it_counted_when_the_container_starts_again(machine: Machine) -> None:
+    wanted = Lease(lease=HOUR, idle=0)
+    machine.boot(wanted)
+    machine.later(HOUR - POLL)
+    machine.kill()
+    machine.up += 50 * HOUR  # the container was down: nothing was billed for its GPU
+    machine.write("uptime", f"{machine.up}.00 1.00\n")
+    machine.boot(wanted.model_copy(update={"lease": 9 * HOUR}))
+    assert machine.status().left == POLL
+
+    machine.later(lease.GRACE * POLL - 1)
+    assert machine.calls == []
+    machine.later(1)
+    assert machine.calls == ["destroy"]
+
+
+def test_a_host_that_was_started_anew_has_a_new_uptime(machine: Machine) -> None:
+    wanted = Lease(lease=HOUR, idle=0)
+    machine.boot(wanted)
+    machine.later(600)
+    machine.kill()
+    machine.up = 5
+    machine.write("uptime", "5.00 1.00\n")
+    machine.boot(wanted)
+    machine.later(600)
+
+    assert machine.status().age == 1200
+
+
+def test_the_key_is_in_one_file_that_only_root_reads(machine: Machine) -> None:
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.answers("403")
+    machine.later(HOUR)
+    machine.later(30)
+
+    assert KEY not in (machine.root / "calls").read_text()
+    holding = [file for file in machine.folder.iterdir() if KEY in file.read_text()]
+    assert [file.name for file in holding] == ["header"]
+    assert holding[0].stat().st_mode & 0o077 == 0
+    assert machine.folder.stat().st_mode & 0o077 == 0
