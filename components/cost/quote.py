@@ -67,6 +67,8 @@ class Quote(Spec):
     machines: int = 1
     options: tuple[Option, ...] = ()
     """The cheapest class first, which is what would be rented; empty where nothing fits."""
+    slack: Money = 0
+    """budget.slack."""
     ceiling: Money | None = None
     """$ for the whole job above which nothing is rented; None for none."""
     ceiling_from: str = ""
@@ -186,6 +188,7 @@ def quote(
     locked: float | None = None,
     running: float = 0,
     before: float = 0,
+    notes: Iterable[str] = (),
 ) -> Quote:
     """Return the quote of a job.
 
@@ -200,34 +203,39 @@ def quote(
         locked: $ that the lock file allows for the whole job, in place of what is shown with its slack.
         running: $/h of what the stack rents now.
         before: $ of the job that it is on now.
+        notes: what a person should know besides.
     """
     best: dict[tuple[str, int, bool], tuple[Terms, Estimate]] = {}
     for terms, taken in found:
         best.setdefault((terms.gpu, terms.gpus, terms.interruptible), (terms, taken))
     options = tuple(_option(*each) for each in list(best.values())[:_OPTIONS])
-    ceiling, ceiling_from = None, ""
+    ceiling, ceiling_from, warnings = None, "", [*notes, *work.assumed]
     first = next(iter(best.values()), None)
     if first:
         total = first[1].total * machines
         caps = [
             (locked, "the lock file") if locked is not None else (
-                total * (1 + budget.slack), f"what is shown and {budget.slack:.0%}, budget.slack"
+                total * (1 + budget.slack), f"{budget.slack:.0%} above what is shown"
             ),
             *([(budget.max_total, "budget.max_total")] if budget.max_total is not None else []),
         ]  # fmt: skip
         lowest, ceiling_from = min(caps, key=lambda cap: cap[0])
         ceiling = ceil(lowest * 10_000) / 10_000
+        warnings += _warnings(first[1], budget, machines)
+        if ceiling < total:
+            warnings.append(f"dearer than {ceiling_from} allows: `up` will rent nothing")
     return Quote(
         digest=digest,
         when=round(when),
         source=source,
         machines=machines,
         options=options,
+        slack=budget.slack,
         ceiling=ceiling,
         ceiling_from=ceiling_from,
         running=_round(running),
         before=_round(before),
-        warnings=(*work.assumed, *(_warnings(first[1], budget, machines) if first else ())),
+        warnings=tuple(warnings),
     )
 
 

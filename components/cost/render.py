@@ -15,14 +15,14 @@ def text(quote: Quote) -> list[str]:
         return ["nothing that is offered now fits", *quote.warnings]
     first, many = quote.options[0], quote.machines
     lines = [
-        f"{_machines(quote)}, {price(quote.price)} $/h; {_prices(quote)}",
+        f"{money(quote.total)} $ in {_duration(first)} on {_machines(quote)}, at {price(quote.price)} $/h",
         (
-            f"{_duration(first)}, {money(quote.total)} $, nine of ten runs below {money(quote.p90)} $ "
-            f"(disk {money(first.storage * many)} $, traffic {money(first.traffic * many)} $)"
+            f"nine of ten runs below {money(quote.p90)} $; disk {money(first.storage * many)} $, "
+            f"traffic {money(first.traffic * many)} $; prices of {_prices(quote)}"
         ),
     ]
     if quote.ceiling is not None:
-        lines.append(f"ceiling {money(quote.ceiling)} $: {quote.ceiling_from}; nothing dearer is rented")
+        lines.append(f"ceiling {money(quote.ceiling)} $, {quote.ceiling_from}: nothing dearer is rented")
     lines += [f"else {_option(each, many)}" for each in quote.options[1:]]
     if quote.running or quote.before:
         lines.append(f"against what runs now: {_change(quote)}")
@@ -46,7 +46,7 @@ def markdown(name: str, quote: Quote) -> str:
         facts.append(
             f"**Ceiling** {money(quote.ceiling)} $ ({quote.ceiling_from}): nothing dearer is rented."
         )
-    facts.append(f"Prices: {_prices(quote)}. Job `{quote.digest}`.")
+    facts.append(f"Prices of {_prices(quote)}. Job `{quote.digest}`.")
     blocks = ["\n".join(rows), "  \n".join(facts), *(["\n".join(notes)] if notes else [])]
     return "\n\n".join([title, *blocks]) + "\n"
 
@@ -103,7 +103,7 @@ def _prices(quote: Quote) -> str:
     when = datetime.fromtimestamp(quote.when, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {
         "market": f"the market at {when}",
-        "last known": f"the market did not answer; these are its prices of {when}",
-        "preset": "no market was reached; this is the dearest that node.max_price allows",
-        "what runs": "the machine that runs already",
+        "last known": f"the market at {when}, the last known",
+        "preset": "no market, but the dearest that node.max_price allows",
+        "what runs": "what runs already",
     }[quote.source]

@@ -14,7 +14,9 @@ from components.comfyui.trained import trained
 from components.errors import SpecError
 from components.remote.model import token_script
 from components.remote.resource import File, Folder, step
+from components.stacks.asked import of_serving
 from components.stacks.machine import described, rent
+from components.stacks.price import priced
 from components.stacks.secret import hub_token, secret
 from components.stacks.serve import ready
 from components.vast.resource import SshKey
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from components.spec.infer import InferJob
     from components.spec.models import ServedModel
+    from components.stacks.price import Priced
     from components.stacks.serve import Ready
     from components.vast.resource import Instance
 
@@ -40,9 +43,10 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
     found = ready(job, place, token=token is not None)
     for warning in found.warnings:
         pulumi.log.warn(warning)
+    price = priced(of_serving(job, found), place)
     models = {key: _trained(key, source) for key, source in job.models.sources().items() if source.train}
     key, tokens = SshKey("key"), Tokens("tokens", job.gateway.tokens)
-    stack = _Replicas(job, found, models, tokens, token, secrets)
+    stack = _Replicas(job, found, price, models, tokens, token, secrets)
     replicas = [stack.declare(number, key) for number in range(1, job.replicas + 1)]
     machine, service = replicas[0]
     name, tls = pulumi.get_stack(), job.gateway.expose == "tls"
@@ -64,6 +68,7 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
             }
             for each, served in replicas
         ],
+        **price.outputs,
     }
     if tls:
         outputs |= {
@@ -90,6 +95,7 @@ class _Replicas:
         self,
         job: InferJob,
         found: Ready,
+        price: Priced,
         models: Mapping[str, pulumi.Output[dict[str, str]]],
         tokens: Tokens,
         token: pulumi.Output[str] | None,
@@ -97,12 +103,11 @@ class _Replicas:
     ) -> None:
         self._secrets = secrets
         self._job, self._ready, self._models, self._tokens, self._token = job, found, models, tokens, token
-        ports = (gateway.PORT,) if job.gateway.expose == "tls" else ()
-        self._node = job.node.model_copy(update={"ports": (*job.node.ports, *ports)})
+        self._price = price
 
     def declare(self, number: int, key: SshKey) -> tuple[Instance, Service]:
         """Declare the machine of that number, and the service on it."""
-        machine, reach = rent(self._node, key, number)
+        machine, reach = rent(self._price, key, number)
         plan = self._ready.plan
         code: list[pulumi.Resource] = [
             Folder(source.name, reach, source, manifest, folder=f"{gateway.CODE}/{source.name}")

@@ -7,23 +7,32 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.remote.resource import Reach
+from components.stacks.asked import of_machine
+from components.stacks.price import priced
 from components.vast.resource import Instance, SshKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from components.spec.machine import MachineJob
-    from components.spec.node import Node
+    from components.stacks.price import Priced
 
 
-def build(job: MachineJob) -> dict[str, Any]:
-    """Declare a stack of one machine with nothing on it, and return its outputs."""
-    machine, _ = rent(job.node, SshKey("key"))
-    return described(machine)
+def build(job: MachineJob, place: Callable[[str], str]) -> dict[str, Any]:
+    """Declare a stack of one machine with nothing on it, and return its outputs.
+
+    Raises:
+        SpecError: its price cannot be right; nothing was declared.
+    """
+    price = priced(of_machine(job), place)
+    machine, _ = rent(price, SshKey("key"))
+    return {**described(machine), **price.outputs}
 
 
-def rent(node: Node, key: SshKey, number: int = 1) -> tuple[Instance, Reach]:
-    """Declare the stack's machine of that `number` for `node`; return it and how to reach it."""
+def rent(price: Priced, key: SshKey, number: int = 1) -> tuple[Instance, Reach]:
+    """Declare the stack's machine of that `number` at its `price`; return it and how to reach it."""
     suffix = f"-{number}" if number > 1 else ""
-    machine = Instance(f"node{suffix}", node, key)
+    machine = Instance(f"node{suffix}", price.node, key, price.purchase)
     return machine, Reach(
         machine=machine,
         machine_id=machine.instance_id,

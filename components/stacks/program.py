@@ -32,4 +32,4 @@ def build(config: pulumi.Config) -> dict[str, Any]:
         return infer.build(job, place)
     from components.stacks import machine  # noqa: PLC0415 - likewise
 
-    return machine.build(job)
+    return machine.build(job, place)

@@ -12,8 +12,10 @@ from components.kohya.plan import DATASET
 from components.kohya.resource import TrainingRun
 from components.remote.model import token_script
 from components.remote.resource import File, Folder, Reach, step
+from components.stacks.asked import of_training
 from components.stacks.machine import described, rent
 from components.stacks.prepare import Prepared, prepare
+from components.stacks.price import priced
 from components.stacks.secret import hub_token
 from components.vast.resource import SshKey
 
@@ -37,9 +39,9 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
     for warning in ready.warnings:
         pulumi.log.warn(warning)
     stack, launch = pulumi.get_stack(), ready.plan.launch
-    home = ready.home(stack)
+    home, price = ready.home(stack), priced(of_training(job, ready), place)
 
-    machine, reach = rent(job.node, SshKey("key"))
+    machine, reach = rent(price, SshKey("key"))
     training = TrainingRun(
         "training",
         reach,
@@ -58,6 +60,7 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
         "checkpoints": f"{home}/",
         "logs": launch.logs,
         "tensorboard": f"http://localhost:6006 through ./fragua tensorboard {stack}",
+        **price.outputs,
     }
 
 

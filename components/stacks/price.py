@@ -1,0 +1,218 @@
+"""The price in the plan: what a stack's job costs, what a person was shown of it, and what `up` may rent.
+
+The market moves no plan: a stack that is up and asked for the same keeps the price that it was approved at,
+and nobody is asked. Else a preview asks once and shows; `up` goes by what was shown for the same job within
+an hour.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pulumi
+
+from components.cost import quote as quotes
+from components.cost.estimate import estimate
+from components.cost.purchase import Purchase
+from components.cost.render import money, text
+from components.cost.terms import Terms
+from components.errors import SpecError
+from components.record.experience import read_experience
+from components.stacks import lock as locks
+from components.stacks import shown
+from components.stacks.asked import quoted, ranked
+from components.stacks.shown import Shown
+from components.vast import policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from components.cost.quote import Quote
+    from components.spec.node import Node
+    from components.stacks.asked import Asked
+    from components.stacks.lock import Lock
+
+_APPROVED_FOR: Final = 3600
+"""Seconds that what a preview showed is what `up` goes by."""
+_NO_TIME: Final = 1 / 3600
+"""Hours, which no machine keeps: of a deadline that passed while a machine runs."""
+_STACK: Final = "pulumi:pulumi:Stack"
+_INSTANCE: Final = "pulumi-python:dynamic/vast:Instance"
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A job with its price.
+
+    Attributes:
+        node: of each machine.
+        purchase: what each machine's resource may rent, as JSON.
+        outputs: of the stack: `cost`, or nothing where a machine is adopted.
+    """
+
+    node: Node
+    purchase: dict[str, Any]
+    outputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What the state holds of the stack: its output `cost`, and its machines by name."""
+
+    cost: dict[str, Any] | None
+    machines: Mapping[str, dict[str, Any]]
+
+    @property
+    def total(self) -> float:
+        """$ that the job was expected to take."""
+        return float((self.cost or {}).get("total", 0))
+
+    @property
+    def running(self) -> float:
+        """$/h of the machines that run."""
+        return float(sum(each["price"] for each in self.machines.values() if each["status"] == "running"))
+
+    def keeps(self, asked: Asked) -> bool:
+        """Whether `up` would rent nothing for `asked`."""
+        node = asked.node.model_dump(mode="json", exclude_defaults=True)
+        names = ["node", *(f"node-{number}" for number in range(2, asked.machines + 1))]
+        return all(
+            name in self.machines
+            and not policy.compare(self.machines[name]["node"], node, self.machines[name]).replace
+            for name in names
+        )
+
+
+def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
+    """Find the price of `asked`, say it, and return what may be rented.
+
+    Args:
+        asked: what the stack asks for.
+        place: tells where a field of the job stands, such as `configs/my.yaml:12: `.
+
+    Raises:
+        SpecError: the deadline is past, the cheapest offer is dearer than budget.max_total, or the lock file
+            is stale or unreadable.
+    """
+    stack = pulumi.get_stack()
+    path = locks.file(Path(), stack)
+    lock = locks.read(path, stack)
+    if asked.node.adopt is not None:
+        return Priced(asked.node, _purchase(asked, None, lock), {})
+    fresh = lock if lock and lock.digest == asked.digest else None
+    quote, cost = _quote(asked, _before(), stack, fresh, place)
+    if lock:
+        lock.check(asked.digest, stack, path)
+    return Priced(asked.node, _purchase(asked, quote, lock), {"cost": cost})
+
+
+def _quote(
+    asked: Asked, before: _Before, stack: str, lock: Lock | None, place: Callable[[str], str]
+) -> tuple[Quote, dict[str, Any]]:
+    """Return the quote that holds, and the output that tells it."""
+    last, keeps, now = shown.read(stack), before.keeps(asked), time.time()
+    known = last.quote if last and last.quote.digest == asked.digest else None
+    old = before.cost if before.cost and before.cost["digest"] == asked.digest else None
+    if old and keeps:
+        if known is None:
+            shown.write(stack, Shown(quote=quotes.restored(old), at=now))
+        return quotes.restored(old), old
+    if not keeps:
+        _in_time(asked, place)
+    if going := not pulumi.runtime.is_dry_run():
+        if last and known and now - last.at < _APPROVED_FOR:
+            shown.write(stack, last.model_copy(update={"tried": now}))
+            return known, known.outputs()
+        if old:
+            return quotes.restored(old), old
+    if keeps:
+        quote = _going_on(asked, before)
+    else:
+        ranking, seen = ranked(asked, pulumi.runtime.get_config, lock, last.tried if last else 0)
+        quote = quoted(asked, ranking, seen, lock, before.running, before.total)
+    shown.write(stack, Shown(quote=quote, at=now, tried=now if going else 0))
+    first, *rest = text(quote)
+    pulumi.log.info("\n  ".join(["price: " + first, *rest]))
+    _affordable(asked, quote, place)
+    return quote, quote.outputs()
+
+
+def _going_on(asked: Asked, before: _Before) -> Quote:
+    """Return the quote of what goes on with the machines that run, at their own prices."""
+    machine = before.machines["node"]
+    price = before.running / asked.machines
+    terms = Terms(
+        gpu=machine["gpu"],
+        gpus=int(machine["gpu_count"]),
+        price=price,
+        min_bid=price if machine.get("interruptible") else None,
+        up=asked.node.internet.up,
+        down=asked.node.internet.down,
+        reliability=asked.node.reliability,
+    )
+    there = asked.work.model_copy(update={"image": 0})
+    return quotes.quote(
+        [(terms, estimate(there, terms, read_experience()))],
+        asked.budget,
+        there,
+        digest=asked.digest,
+        when=time.time(),
+        source="what runs",
+        machines=asked.machines,
+        running=before.running,
+        before=before.total,
+    )
+
+
+def _in_time(asked: Asked, place: Callable[[str], str]) -> None:
+    hours = asked.budget.hours_until_deadline()
+    if hours is not None and hours <= 0:
+        raise SpecError(
+            f"{place('budget.deadline')}budget.deadline: it was {-hours:.1f} h ago; nothing is rented"
+        )
+
+
+def _affordable(asked: Asked, quote: Quote, place: Callable[[str], str]) -> None:
+    most = asked.budget.max_total
+    if quote.source == "market" and most is not None and quote.total > most:
+        raise SpecError(
+            f"{place('budget.max_total')}budget.max_total: {money(most)} $ is less than the cheapest that "
+            f"fits is expected to take, {money(quote.total)} $ on {quote.options[0].name}: raise it, or ask "
+            "for less; nothing is rented"
+        )
+
+
+def _purchase(asked: Asked, quote: Quote | None, lock: Lock | None) -> dict[str, Any]:
+    """Return what each machine may cost, as the input of its resource."""
+    most, many, left = asked.budget.max_total, asked.machines, asked.budget.hours_until_deadline()
+    ceiling = lock.max_total if lock else quote.ceiling if quote else None
+    purchase = Purchase(
+        work=asked.work,
+        max_total=None if most is None else most / many,
+        approved=None if ceiling is None else ceiling / many,
+        hours=None if left is None else max(left, _NO_TIME),
+        classes=lock.classes if lock else (),
+        experience=read_experience(),
+        shown=quote.shown() if quote else None,
+    )
+    return purchase.model_dump(mode="json", exclude_defaults=True)
+
+
+def _before() -> _Before:
+    """Ask the engine what the state holds of this stack; nothing where it cannot tell."""
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    try:
+        reply = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": name})
+    except Exception as error:  # noqa: BLE001 - the SDK raises no other; a price is no reason to fail
+        pulumi.log.debug(f"the state cannot be read: {error}")
+        return _Before(None, {})
+    rows = (reply.value or {}).get("outputs", {})
+    of = {
+        kind: {urn: row["outputs"] for urn, row in rows.items() if row["type"] == kind}
+        for kind in (_STACK, _INSTANCE)
+    }
+    cost = next((row.get("cost") for row in of[_STACK].values()), None)
+    return _Before(cost, {urn.rpartition("::")[2]: row for urn, row in of[_INSTANCE].items()})

@@ -1,0 +1,48 @@
+"""What the last preview of a stack showed: for the `up` that follows, and for `fragua cost`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from components.cost.quote import Quote
+from components.spec.base import Spec
+from components.vast.machines import state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Shown(Spec):
+    """A quote, and when it was shown."""
+
+    quote: Quote
+    at: float
+    """Epoch seconds."""
+    tried: float = 0
+    """Epoch seconds when an `up` last went by it: what the market was before is not asked again."""
+
+
+def file(stack: str) -> Path:
+    """Return where it is kept: FRAGUA_HOME/cost/STACK.json."""
+    return state_folder() / "cost" / f"{stack}.json"
+
+
+def read(stack: str) -> Shown | None:
+    """Return what was shown last; None where nothing was, or nobody can read it any more."""
+    try:
+        return Shown.model_validate_json(file(stack).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def write(stack: str, found: Shown) -> None:
+    """Remember `found`; where it cannot be written, `up` looks at the market itself."""
+    path = file(stack)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(found.model_dump_json(indent=1), encoding="utf-8")
+        part.replace(path)
