@@ -10,7 +10,10 @@
     │   │   └── NotFound        no such instance or key
     │   ├── ReplyLost           a call may or may not have had its effect
     │   ├── NoOffer             nothing on the market fits the job
+    │   │   └── NotApproved     offers fit the node, but none what was approved
+    │   ├── BalanceTooLow       the account cannot pay what is about to be rented
     │   └── ProvisioningError   machines were rented, none became usable
+    │       └── OutOfCredit     because the account's credit was used up
     └── RemoteError
         ├── Unreachable         no SSH answer within the limit
         ├── AccessDenied        SSH answers but refuses the key
@@ -87,11 +90,23 @@ class ReplyLost(VastError):
 
 
 class NoOffer(VastError):
-    """No offer fits. The message counts what each constraint excluded."""
+    """No offer fits. The message counts what each constraint excluded, and names the nearest offer."""
+
+
+class NotApproved(NoOffer):
+    """Offers fit the node, but each is dearer, slower or of another class than was approved."""
+
+
+class BalanceTooLow(VastError):
+    """The account's balance does not cover what is about to be rented. Nothing was rented."""
 
 
 class ProvisioningError(VastError):
     """Machines were rented but none became usable; the message lists each and its end."""
+
+
+class OutOfCredit(ProvisioningError):
+    """The account's credit was used up while machines were on their way, so that Vast.ai stopped them."""
 
 
 class RemoteError(FraguaError):

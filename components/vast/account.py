@@ -84,8 +84,10 @@ class Account:
         old, new, instance_id = _request(olds), _request(news), int(machine["instance_id"])
         if machine["label"] != new.label:
             self.api.set_label(instance_id, new.label)
-        if new.node.fixed_bid is not None and new.node.fixed_bid != old.node.fixed_bid:
-            self.api.change_bid(instance_id, new.node.fixed_bid)
+        bid = new.node.fixed_bid
+        if bid is not None and bid != machine.get("bid", old.node.fixed_bid):
+            self.api.change_bid(instance_id, bid)
+            machine = {**machine, "bid": bid}
         if new.public_key != old.public_key:
             self.api.attach_key(instance_id, new.public_key)
         return {**machine, "label": new.label}

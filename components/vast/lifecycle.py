@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 from components.errors import (
     FraguaError,
-    NoOffer,
     OfferGone,
+    OutOfCredit,
     ProvisioningError,
     RateLimited,
     RemoteError,
     ReplyLost,
 )
-from components.vast import offers
+from components.vast import balance, offers
 from components.vast.release import owned, release
 from components.vast.status import Status, status
+from components.vast.unmet import nothing_fits
 from components.vast.verify import verified_login
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from components.remote.shell import Login
     from components.vast.client import Api
     from components.vast.machines import BadMachines
+    from components.vast.offers import Choice
     from components.vast.request import RentRequest
-    from components.vast.wire import Instance, Offer
+    from components.vast.wire import Instance
 
 _POLL: Final = 2.0
 _PORTS_LAG: Final = 30.0
@@ -93,7 +95,7 @@ class Acquisition:
         """Return the machines, in the order of their ids.
 
         Raises:
-            NoOffer: before anything was rented.
+            NoOffer, BalanceTooLow: before anything was rented.
             ProvisioningError: everything that was rented is destroyed, or named where it could not be.
         """
         request = self.request
@@ -109,7 +111,8 @@ class Acquisition:
         except BaseException as error:
             left = self._give_back()
             if left and isinstance(error, FraguaError):
-                raise ProvisioningError(f"{error}\n{left}") from error
+                kind = type(error) if isinstance(error, ProvisioningError) else ProvisioningError
+                raise kind(f"{error}\n{left}") from error
             raise
         finally:
             self.checks.shutdown(wait=False, cancel_futures=True)
@@ -151,43 +154,43 @@ class Acquisition:
                 f"{len(self.failures)} machines failed: {'; '.join(self.failures)}. Raise "
                 "node.limits.boot or node.limits.attempts, or ask for more reliable hosts (node.reliability)."
             )
-        choice = self._choose()
+        choices = self._choose()
         if missing == 1:
-            for offer in choice:
-                if self._rent_one(offer):
+            for choice in choices:
+                if self._rent_one(choice):
                     break
         else:
             self.sent_create = True
-            batch = choice[:missing]
+            batch = [choice.offer.id for choice in choices[:missing]]
             self.say(f"renting {len(batch)} of {request.count} machines in one call")
-            self.tried_offers |= {offer.id for offer in batch}
+            self.tried_offers.update(batch)
             try:
-                self.api.create_many([offer.id for offer in batch], request.body())
+                self.api.create_many(batch, request.body(choices[0].bid))
             except (OfferGone, ReplyLost) as error:
                 self.say(str(error))
         self._find_new(missing)
 
-    def _choose(self) -> list[Offer]:
-        request = self.request
-        found = self.api.search(offers.query(request.node))
-        ranking = offers.rank(found, request.node, self.bad_machines.ids())
-        fresh = [offer for offer in ranking.offers if offer.id not in self.tried_offers]
+    def _choose(self) -> list[Choice]:
+        request, node = self.request, self.request.market
+        found = self.api.search(offers.query(node))
+        ranking = offers.rank(found, node, request.allowed, self.bad_machines.ids())
+        fresh = [choice for choice in ranking.choices if choice.offer.id not in self.tried_offers]
         if not fresh:
-            raise NoOffer(
-                f"no offer fits: {ranking.explain()}"
-                + (f"; already tried: {'; '.join(self.failures)}" if self.failures else "")
-                + ". Loosen the condition that excludes most, or try again later."
-            )
+            raise nothing_fits(ranking, self.failures)
         self.say(f"{len(found)} offers, {ranking.explain()}")
+        if not self.sent_create:
+            missing = request.count - len(self.ready) - len(self.waiting)
+            balance.check(self.api, fresh[0], request.allowed, missing, self.say)
         return fresh
 
-    def _rent_one(self, offer: Offer) -> bool:
-        """Rent `offer`; return whether to stop, because it was or may have been rented."""
+    def _rent_one(self, choice: Choice) -> bool:
+        """Rent what was chosen; return whether to stop, because it was or may have been rented."""
         self.sent_create = True
+        offer = choice.offer
         self.tried_offers.add(offer.id)
-        self.say(f"renting offer {offer.id}: {offers.describe(offer, self.request.node)}")
+        self.say(f"renting offer {offer.id}: {offers.describe(choice)}")
         try:
-            self.api.create(offer.id, self.request.body())
+            self.api.create(offer.id, self.request.body(choice.bid))
         except OfferGone:
             self.say(f"offer {offer.id} was taken in the meantime; next")
             return False
@@ -256,12 +259,23 @@ class Acquisition:
             state in (Status.OUTBID, Status.SCHEDULING, Status.STOPPED)
             and instance.id != self.request.node.adopt
         ):
+            self._look_at_credit(instance)
             self._fail(attempt, f"{state} before it ran", machine_is_bad=False)
         elif state is Status.CRASHED:
             self._fail(attempt, instance.status_msg or "the container could not be started")
         elif now > attempt.deadline:
             minutes = self.request.node.limits.boot / 60
             self._fail(attempt, f"still {instance.actual_status} after {minutes:g} minutes")
+
+    def _look_at_credit(self, instance: Instance) -> None:
+        """Raise OutOfCredit where that is why an instance does not run: no other would."""
+        credit = balance.balance(self.api, self.say)
+        if credit is not None and credit <= 0:
+            raise OutOfCredit(
+                f"the account's credit is used up ({credit:.2f} $), so Vast.ai stopped "
+                f"instance {instance.id} before it ran: add credit on Vast.ai's billing page, then run "
+                "`pulumi up` again"
+            )
 
     def _check(self, instance: Instance) -> Login:
         """Attach the key, so that the platform keeps it there, and verify; in a thread of its own."""

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def observed(instance: Instance) -> dict[str, Any]:
-    """Return the outputs that `pulumi refresh` reads anew: what is rented, its state and its price."""
+    """Return the outputs that `pulumi refresh` reads anew: what is rented, its state and its price.
+
+    Vast.ai names no bid: the GPUs' $/h of an interruptible instance are it.
+    """
     return {
         "instance_id": instance.id,
         "machine_id": instance.machine_id,
@@ -24,6 +27,9 @@ def observed(instance: Instance) -> dict[str, Any]:
         "vram": instance.gpu_ram,
         "location": instance.geolocation or "",
         "price": round(instance.dph_total, 6),
+        "interruptible": instance.is_bid,
+        "bid": round(instance.dph_base, 6) if instance.is_bid else None,
+        "rented": instance.start_date,
         "label": instance.label or "",
     }
 

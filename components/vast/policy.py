@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from components.spec import gpus
-from components.vast.offers import MIB_PER_GB
+from components.vast.conditions import MIB_PER_GB
 from components.vast.status import Status
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ NODE: Final[dict[str, Effect]] = {
     "env": Effect.REPLACE,
     "ports": Effect.REPLACE,
     "adopt": Effect.KEEP,
-    "bid": Effect.UPDATE,
+    "bid": Effect.UPDATE,  # between on demand and interruptible: replaced, unless `auto` allows both
     "label": Effect.UPDATE,
     "cpu": Effect.KEEP,
     "ram": Effect.KEEP,
@@ -42,6 +42,9 @@ NODE: Final[dict[str, Effect]] = {
     "reliability": Effect.KEEP,
     "verified": Effect.KEEP,
     "countries": Effect.KEEP,
+    "avoid": Effect.KEEP,
+    "datacenter": Effect.KEEP,
+    "preset": Effect.KEEP,
     "limits": Effect.KEEP,
 }
 """The effect of each field of `components.spec.node.Node`."""
@@ -61,8 +64,11 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], machine: Mapping[str
     Args:
         old: the node as it was last applied, as JSON without its defaults.
         new: the node as it is now declared, likewise.
-        machine: the resource's outputs: `gpu`, `gpu_count`, `vram` (MiB), `status`, `instance_id`.
+        machine: the resource's outputs: `gpu`, `gpu_count`, `vram` (MiB), `status`, `instance_id`, and
+            `interruptible`, which states of earlier versions lack.
     """
+    known = machine.get("interruptible")
+    by_bid = "bid" in old if known is None else known
     changed = [name for name in NODE if old.get(name) != new.get(name)]
     replace = [name for name in changed if NODE[name] is Effect.REPLACE]
     update = [name for name in changed if NODE[name] is Effect.UPDATE]
@@ -70,8 +76,10 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], machine: Mapping[str
         replace.append("gpu")
     if "adopt" in new and new["adopt"] != machine["instance_id"]:
         replace.append("adopt")
-    if ("bid" in old) != ("bid" in new):
+    if new.get("bid") != "auto" and by_bid != ("bid" in new):
         replace.append("bid")
+    if not by_bid and "bid" in update:  # on demand there is no bid to change
+        update.remove("bid")
     if machine["status"] == Status.STOPPED or (machine["status"] == Status.OUTBID and "bid" in update):
         update.append("status")
     elif machine["status"] in (Status.OUTBID, Status.SCHEDULING, Status.CRASHED):

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, SecretStr
 
+from components.cost.purchase import Purchase
+from components.cost.work import Work
 from components.remote.job import BOOT, WORKSPACE
 from components.spec.base import Spec
 from components.spec.node import Node
@@ -32,6 +34,8 @@ class RentRequest(Spec):
     count: Annotated[int, Field(ge=1, le=64)] = 1
     public_key: str
     private_key: SecretStr
+    purchase: Purchase | None = None
+    """The job of each machine and what was approved for it; None where nothing was shown to anybody."""
 
     @cached_property
     def owner(self) -> str:
@@ -43,7 +47,8 @@ class RentRequest(Spec):
         """The part of the label that also says what the machine was rented for."""
         node = self.node
         gpus = (*sorted(node.gpu.models), node.gpu.count, node.gpu.vram)
-        fit = _digest(node.image, node.disk, node.bid is None, *gpus, *sorted(node.env.items()), *node.ports)
+        kind = "auto" if node.bid == "auto" else node.bid is None
+        fit = _digest(node.image, node.disk, kind, *gpus, *sorted(node.env.items()), *node.ports)
         return f"{self.owner}{fit}"
 
     @cached_property
@@ -51,8 +56,23 @@ class RentRequest(Spec):
         """The whole label."""
         return f"{self.node.label or self.stack}/{self.name} {self.tag}"
 
-    def body(self) -> dict[str, Any]:
-        """Return the create call's body. `price` appears only for a bid: its mere presence makes one."""
+    @cached_property
+    def market(self) -> Node:
+        """The conditions to choose by. A gang makes no bid of its own: it ends with the first one lost."""
+        several = self.count > 1 and self.node.bid == "auto"
+        return self.node.model_copy(update={"bid": None}) if several else self.node
+
+    @cached_property
+    def allowed(self) -> Purchase:
+        """What may be rented: what was approved, or where nothing was, whatever serves cheapest for a day."""
+        return self.purchase or Purchase(work=Work(kind="up", hours=24, disk=self.node.disk))
+
+    def body(self, bid: float | None = None) -> dict[str, Any]:
+        """Return the create call's body. `price` appears only for a bid: its mere presence makes one.
+
+        Args:
+            bid: $/h for the whole machine; None for on demand.
+        """
         node = self.node
         body: dict[str, Any] = {
             "client_id": "me",
@@ -64,7 +84,7 @@ class RentRequest(Spec):
             "env": {**node.env, **{f"-p {port}:{port}": "1" for port in node.ports}},
             "cancel_unavail": True,
         }
-        return body if node.bid is None else {**body, "price": node.bid}
+        return body if bid is None else {**body, "price": bid}
 
 
 def key_tag(public_key: str) -> str:

@@ -32,7 +32,8 @@ class Instance(Resource, module="vast", name="Instance"):
 
     Outputs: `instance_id`, `machine_id`, `status`, `gpu`, `gpu_count`, `vram` (MiB), `location`,
     `price` ($/h when last read), `label`, `host`, `port`, `host_key` (`ssh-ed25519 AAAA...`), `address` (the
-    host's public one), `ports` (public port of each that `node.ports` opens).
+    host's public one), `ports` (public port of each that `node.ports` opens), `interruptible`, `bid` ($/h;
+    none on demand), `rented` (epoch seconds).
     """
 
     instance_id: pulumi.Output[int]
@@ -46,13 +47,31 @@ class Instance(Resource, module="vast", name="Instance"):
     host_key: pulumi.Output[str]
     address: pulumi.Output[str]
     ports: pulumi.Output[dict[str, int]]
+    interruptible: pulumi.Output[bool]
+    bid: pulumi.Output[float | None]
+    rented: pulumi.Output[float | None]
 
     def __init__(
-        self, name: str, node: Node, key: SshKey, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        node: Node,
+        key: SshKey,
+        purchase: dict[str, Any] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare a machine that fits `node` and lets `key` in."""
+        """Declare a machine that fits `node` and lets `key` in.
+
+        Args:
+            name: of the resource.
+            node: the conditions.
+            key: the stack's.
+            purchase: a `components.cost.purchase.Purchase` as JSON without its defaults: the job, and what
+                was approved for it. It matters when something is rented, and never changes what is.
+            opts: Pulumi's.
+        """
         shown = ("machine_id", "gpu_count", "vram", "location")
-        props = {**_inputs(name, node, key), **dict.fromkeys((*Instance.__annotations__, *shown))}
+        outputs = dict.fromkeys((*Instance.__annotations__, *shown))
+        props = {**_inputs(name, node, key), "purchase": purchase, **outputs}
         super().__init__(InstanceProvider(), name, props, _options(opts))
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from engine_runs import Cloud, MakeStack
 
+from components.cost.purchase import Purchase
+from components.cost.work import Work
 from components.spec.load import load
 from components.vast.client import Api
 from components.vast.offers import query, rank
@@ -26,7 +28,8 @@ def by_price(cloud: Cloud) -> list[int]:
     """The machines that fit the job, in the order in which `up` tries them."""
     node = load(Path(ROOT / "configs/machine.yaml")).node
     found = Api(cloud.url, cloud.api_key).search(query(node))
-    return list(dict.fromkeys(offer.machine_id for offer in rank(found, node).offers))
+    purchase = Purchase(work=Work(kind="up", hours=24, disk=node.disk))
+    return list(dict.fromkeys(choice.offer.machine_id for choice in rank(found, node, purchase).choices))
 
 
 def test_one_up_gives_back_every_bad_machine_and_ends_with_a_good_one(

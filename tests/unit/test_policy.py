@@ -33,6 +33,8 @@ KEPT: dict[str, Any] = {
     "reliability": 0.5,
     "verified": False,
     "countries": ["NL"],
+    "avoid": ["RU"],
+    "datacenter": True,
     "limits": {"attempts": 1},
     "adopt": 5,
 }
@@ -46,7 +48,9 @@ def compare(old: Node, new: Node, machine: dict[str, Any]) -> Change:
 
 
 def test_every_field_of_a_node_has_an_effect() -> None:
-    assert NODE.keys() == Node.model_fields.keys() == REPLACED.keys() | KEPT.keys() | {"bid", "label"}
+    assert (
+        NODE.keys() == Node.model_fields.keys() == REPLACED.keys() | KEPT.keys() | {"bid", "label", "preset"}
+    )
 
 
 @given(nodes())
@@ -76,13 +80,53 @@ def test_another_label_is_changed_in_place() -> None:
     assert compare(node(), node(label="mine"), MACHINE) == Change(update=("label",))
 
 
-def test_another_bid_is_changed_in_place() -> None:
-    assert compare(node(bid=0.5), node(bid=0.6), MACHINE) == Change(update=("bid",))
+ON_DEMAND = {**MACHINE, "interruptible": False}
+BY_BID = {**MACHINE, "interruptible": True, "bid": 0.5}
 
 
-@pytest.mark.parametrize(("old", "new"), [(None, 0.5), (0.5, None)])
-def test_on_demand_and_interruptible_cannot_be_switched(old: float | None, new: float | None) -> None:
-    assert "bid" in compare(node(bid=old), node(bid=new), MACHINE).replace
+@pytest.mark.parametrize("old", [0.5, "auto"])
+@pytest.mark.parametrize("new", [0.6, 0.7])
+def test_another_bid_is_changed_in_place(old: float | str, new: float) -> None:
+    assert compare(node(bid=old), node(bid=new), BY_BID) == Change(update=("bid",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "machine"),
+    [(None, 0.5, ON_DEMAND), (0.5, None, BY_BID), ("auto", None, BY_BID), ("auto", 0.5, ON_DEMAND)],
+)
+def test_on_demand_and_interruptible_cannot_be_switched(
+    old: float | str | None, new: float | None, machine: dict[str, Any]
+) -> None:
+    assert compare(node(bid=old), node(bid=new), machine).replace == ("bid",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "machine"),
+    [
+        (None, "auto", ON_DEMAND),
+        ("auto", None, ON_DEMAND),
+        ("auto", "auto", BY_BID),
+        ("auto", "auto", ON_DEMAND),
+    ],
+)
+def test_a_machine_of_a_kind_that_is_allowed_is_kept(
+    old: str | None, new: str | None, machine: dict[str, Any]
+) -> None:
+    assert compare(node(bid=old), node(bid=new), machine) == Change()
+
+
+def test_a_bid_that_becomes_auto_only_makes_the_state_say_so() -> None:
+    assert compare(node(bid=0.5), node(bid="auto"), BY_BID) == Change(update=("bid",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [(None, 0.5, True), (0.5, None, True), (0.5, 0.6, False), (0.5, "auto", False)],
+)
+def test_a_state_that_does_not_tell_the_kind_is_of_the_kind_that_was_asked_for(
+    old: float | None, new: float | str | None, replaced: bool
+) -> None:
+    assert ("bid" in compare(node(bid=old), node(bid=new), MACHINE).replace) == replaced
 
 
 @pytest.mark.parametrize(

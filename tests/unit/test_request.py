@@ -81,6 +81,40 @@ def test_a_leftover_of_another_bid_fits() -> None:
     assert request(node(bid=0.1)).tag == request(node(bid=0.2)).tag
 
 
+def test_a_leftover_of_auto_is_of_either_kind_and_serves_nobody_else() -> None:
+    tags = {request(node(bid=bid)).tag for bid in (None, 0.1, "auto")}
+
+    assert len(tags) == 3
+
+
+def test_the_tags_of_earlier_versions_are_what_they_were() -> None:
+    """A machine that an interrupted run of an earlier version rented is still found."""
+    assert request().tag == "fragua:9de8a231:545ea538:48fc12da"
+    assert request(node(bid=0.1)).tag == "fragua:9de8a231:545ea538:1d09fb02"
+
+
+def test_a_gang_bids_only_where_it_is_told_to() -> None:
+    assert request(node(bid="auto"), count=2).market.bid is None
+    assert request(node(bid="auto")).market.bid == "auto"
+    assert request(node(bid=0.1), count=2).market.bid == 0.1
+
+
+def test_where_nothing_was_approved_anything_may_be_rented_for_a_day() -> None:
+    allowed = request().allowed
+
+    assert (allowed.work.kind, allowed.work.hours, allowed.work.disk) == ("up", 24, 60)
+    assert (allowed.max_total, allowed.approved, allowed.hours, allowed.classes) == (None, None, None, ())
+
+
+def test_a_purchase_is_read_as_pulumi_hands_it_over() -> None:
+    """Numbers are floats there, and what is null is left out."""
+    work = {"kind": "lora", "images": 3000.0, "saves": 5.0, "batch": 2.0, "disk": 60.0}
+    classes = [{"gpu": "RTX 4090", "gpus": 1.0, "max_price": 1.0}]
+    found = request(purchase={"work": work, "approved": 2.0, "classes": classes}).allowed
+
+    assert (found.work.saves, found.approved, found.classes[0].gpus) == (5, 2, 1)
+
+
 def test_the_order_of_gpus_and_of_the_environment_is_no_difference() -> None:
     one = node(gpu={"models": ["RTX 4090", "A100"]}, env={"A": "1", "B": "2"})
     other = node(gpu={"models": ["A100", "RTX 4090"]}, env={"B": "2", "A": "1"})
@@ -94,7 +128,7 @@ def test_on_demand_names_no_price() -> None:
 
 
 def test_a_bid_is_the_price() -> None:
-    assert request(node(bid=0.25)).body()["price"] == 0.25
+    assert request().body(0.25)["price"] == 0.25
 
 
 def test_the_request_fails_where_the_machine_is_not_available() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def offer(**changed: Any) -> Offer:
         "inet_down": 800,
         "inet_up": 400,
         "dph_total": 0.5,
+        "dph_base": 0.4875,
         "min_bid": 0.2,
         "storage_cost": 0.15,
         "reliability": 0.99,
@@ -129,12 +131,32 @@ def _gpu(draw: st.DrawFn) -> dict[str, Any]:
     return {"models": models, **draw(_mapping({}, optional))}
 
 
+WAITS = st.integers(1, 25).map(lambda minutes: f"{minutes}m")
+"""Two of them leave time within the hour that a GPU may be idle."""
+
+COUNTRIES = st.from_regex("[A-Z]{2}", fullmatch=True).filter(lambda code: code not in ("UK", "EU"))
+
+BUDGETS = _mapping(
+    {},
+    {
+        "max_total": _numbers(0.01, 1e5),
+        "deadline": st.just("720h") | st.datetimes(timezones=st.just(UTC)).map(str),
+        "hours": _numbers(0.01, 8760),
+        "slack": _numbers(0, 2),
+        "lease": st.sampled_from(["off", False, "24h", "90.5h"]),
+        "idle": st.sampled_from(["off", False, "24h"]),
+        "at_end": st.sampled_from(["stop", "destroy"]),
+    },
+)
+
+
 @st.composite
 def nodes(draw: st.DrawFn) -> Node:
     """Any valid node."""
-    price = draw(_numbers(0.01, 128))
+    gpu = draw(_gpu())
+    price = draw(_numbers(0.01, min(10 * gpu.get("count", 1), 128)))
     required = {
-        "gpu": _gpu(),
+        "gpu": st.just(gpu),
         "image": TEXT.filter(bool),
         "disk": _numbers(8, 8191),
         "max_price": st.just(price),
@@ -143,16 +165,17 @@ def nodes(draw: st.DrawFn) -> Node:
         "cpu": st.integers(1, 256),
         "ram": _numbers(1, 8191),
         "internet": _mapping({}, {"down": _numbers(0, 1e5), "up": _numbers(0, 1e5)}),
-        "bid": _numbers(0.001, price),
+        "bid": _numbers(0.001, price) | st.just("auto"),
         "reliability": _numbers(0, 1),
         "verified": st.booleans(),
-        "countries": st.lists(st.from_regex("[A-Z]{2}", fullmatch=True), max_size=3),
+        "datacenter": st.booleans(),
+        draw(st.sampled_from(["countries", "avoid"])): st.lists(COUNTRIES, max_size=3),
         "env": st.dictionaries(TEXT, TEXT, max_size=3),
         "label": st.text(
             st.characters(exclude_characters="{}", exclude_categories=["Cc", "Cs"]), max_size=60
         ),
         "adopt": st.integers(1, 2**40),
-        "limits": _mapping({}, {"boot": DURATIONS, "ssh": DURATIONS, "attempts": st.integers(1, 20)}),
+        "limits": _mapping({}, {"boot": DURATIONS, "ssh": WAITS, "attempts": st.integers(1, 20)}),
     }
     return Node.model_validate(draw(_mapping(required, optional)))
 
@@ -213,7 +236,7 @@ def train_jobs(draw: st.DrawFn) -> TrainJob:
         "gradient_accumulation": st.integers(1, 16),
         "save_every_epochs": st.integers(1, 100),
         "seed": st.integers(0, 2**32 - 1),
-        "first_step": DURATIONS,
+        "first_step": WAITS,
     }
     lora = {"dim": st.integers(1, 512), "alpha": _numbers(0.001, 512), "text_encoders": st.booleans()}
     parts = _mapping(
@@ -234,6 +257,7 @@ def train_jobs(draw: st.DrawFn) -> TrainJob:
             ),
         },
         {
+            "budget": BUDGETS,
             "lora": _mapping({}, lora),
             "samples": _mapping({"prompts": st.lists(PROMPTS, min_size=1, max_size=3)}, {}),
             "extra": _mapping({}, {"max_grad_norm": _numbers(0, 1), "highvram": st.just(True)}),
@@ -253,7 +277,10 @@ def offers(draw: st.DrawFn) -> list[Offer]:
             "num_gpus": st.sampled_from([1, 2]),
             "gpu_ram": st.sampled_from([8188.0, 24564.0]),
             "disk_space": st.sampled_from([20.0, 500.0]),
-            "dph_total": _numbers(0.1, 4),
+            "dph_base": _numbers(0.1, 4),
+            "duration": st.sampled_from([None, 7200.0, 1e6]),
+            "inet_up_cost": _numbers(0, 0.1),
+            "inet_down_cost": _numbers(0, 0.1),
             "min_bid": _numbers(0.1, 2),
             "storage_cost": _numbers(0, 1),
             "reliability": st.sampled_from([0.5, 0.96, 0.99, 1.0]),
