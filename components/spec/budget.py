@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field, model_validator
 
-from components.spec.base import Duration, Spec
+from components.spec.base import Deadline, Dollars, Duration, DurationOrOff, Percent, Spec, told
 
-Off = Literal["off"]
+if TYPE_CHECKING:
+    from components.spec.node import Limits
 
 
 class Budget(Spec):
@@ -18,23 +19,61 @@ class Budget(Spec):
     The ceiling in dollars is for the whole job: GPUs, storage and traffic, over all machines that it takes.
     """
 
-    max_total: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    max_total: Annotated[Dollars, Field(le=100_000)] | None = None
     """Most $ for the whole job: nothing dearer is rented, and what runs ends itself when it is spent."""
-    deadline: Duration | AwareDatetime | None = None
+    deadline: Deadline | None = None
     """When it must be finished: a time such as 2027-01-31T18:00+01:00, or as `12h` from renting."""
     hours: Annotated[float, Field(gt=0, le=8760)] = 24
     """How long a machine that serves is meant to be up: what the shown total is for."""
-    slack: Annotated[float, Field(ge=0, le=2)] = 0.25
+    slack: Annotated[float, Field(ge=0, le=2), Percent] = 0.25
     """How far above the price that was shown `up` may rent, as a share of it."""
-    lease: Duration | Off = 86400
+    lease: DurationOrOff = 86400
     """The machine ends itself when no command of fragua renewed its lease for so long."""
-    idle: Duration | Off = 3600
+    idle: DurationOrOff = 3600
     """The machine ends itself when its GPU did nothing for so long."""
     max_time: Duration | None = None
     """The machine ends itself after so long, whatever it does."""
     at_end: Literal["stop", "destroy"] = "stop"
     """What the machine does to itself while checkpoints on it are not at home: stop, and bill its disk until
     somebody destroys it, or destroy. Without such checkpoints it is destroyed."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if "hours" in self.model_fields_set and (self.max_time or self.hours * 3600) < self.hours * 3600:
+            raise ValueError(
+                f"hours {self.hours:g} is longer than max_time {told(self.max_time or 0)}, after which the "
+                "machine ends itself: shorten the one or lengthen the other"
+            )
+        return self
+
+    def leave_time(self, limits: Limits, **then: float) -> None:
+        """Hold that nothing ends a machine while `up` still waits for it.
+
+        Args:
+            limits: of the node.
+            then: seconds that `up` may wait for more than SSH, by the field of the job that says it.
+
+        Raises:
+            ValueError: something may; the message says what, and what to do.
+        """
+        waits = {
+            "node.limits.ssh": limits.ssh,
+            **{name.replace("__", "."): each for name, each in then.items()},
+        }
+        rent = {"node.limits.boot": limits.boot, "node.limits.ssh": limits.ssh}
+        bounds = (
+            ("lease", self.lease, waits),
+            ("idle", self.idle, waits),
+            ("max_time", self.max_time, {"node.limits.ssh": limits.ssh}),
+            ("deadline", self.deadline, rent),
+        )
+        for name, given, needed in bounds:
+            if isinstance(given, float | int) and given < sum(needed.values()):
+                parts = " + ".join(f"{field} {told(each)}" for field, each in needed.items())
+                raise ValueError(
+                    f"budget.{name} {told(given)} is shorter than `up` may wait before the machine works "
+                    f"({parts}): lengthen it, or shorten those"
+                )
 
     def hours_until_deadline(self, now: datetime | None = None) -> float | None:
         """Return the hours from `now` (by default the present) to the deadline; None where there is none."""

@@ -6,22 +6,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.spec.base import Positive, Spec
+from components.spec.base import Positive, Share, Spec
 from components.spec.source import Source
-
-Share = Annotated[float, Field(ge=0, le=1)]
-"""From none (0) to all (1)."""
 
 
 class Captions(Spec):
     """How captions are read and changed from step to step; what changes cannot be encoded once for all."""
 
     caption_extension: Literal[".txt", ".caption"] = ".txt"
+    """What a caption's file ends in, beside its image."""
     class_tokens: str = ""
     """Caption of images that have none."""
     keep_tokens: Annotated[int, Field(ge=0)] = 0
     """Caption tags at the front that shuffling leaves in place."""
     shuffle_caption: bool = False
+    """Put the tags of a caption, between commas, in another order each time."""
     caption_dropout: Share = 0
     """Share of steps that see an image without its caption."""
     tag_dropout: Share = 0
@@ -57,6 +56,7 @@ class Dataset(Source, Captions):
     repeats: Positive | None = None
     """How often an epoch sees each image, where no folder's name says it. Left out: from their number."""
     subsets: tuple[Subset, ...] = ()
+    """The folders to train on, one by one."""
 
     @model_validator(mode="before")
     @classmethod

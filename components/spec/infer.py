@@ -60,19 +60,24 @@ class WorkflowInput(Spec):
     default: Any = None
     """Where a request leaves it out; without one it is required."""
     minimum: float | None = None
+    """Of a number."""
     maximum: float | None = None
+    """Of a number."""
     multiple: Positive | None = None
     """A number must be a multiple of it."""
     choices: tuple[str, ...] = ()
     """The only values it may have."""
     description: str = ""
+    """For whoever asks the gateway what there is."""
 
 
 class Workflow(Spec):
     """A workflow of your own, exported from ComfyUI by Export (API)."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+    """By which requests ask for it."""
     description: str = ""
+    """For whoever asks the gateway what there is."""
     graph: Annotated[str, Field(pattern=r"^[^\n]+\.json$")]
     """The JSON file, on this computer."""
     inputs: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], WorkflowInput] = Field(default={})
@@ -87,10 +92,13 @@ class GatewayLimits(Spec):
     multiple: Annotated[int, Field(ge=8, multiple_of=8)] = 64
     """Width and height are multiples of it; ComfyUI itself cuts silently to multiples of 8."""
     min_side: Annotated[int, Field(ge=64)] = 256
+    """Pixels of the shorter side."""
     max_side: Annotated[int, Field(le=16384)] = 2048
+    """Pixels of the longer side."""
     max_pixels: Positive = 2_359_296
     """Width times height; SDXL is at its best near one million."""
     max_steps: Annotated[int, Field(ge=1, le=10000)] = 150
+    """Of the sampler."""
     max_batch: Annotated[int, Field(ge=1, le=64)] = 4
     """Images of one request."""
 
@@ -150,4 +158,5 @@ class InferJob(Spec):
             )
         if self.replicas > 1 and self.node.adopt is not None:
             raise ValueError("node.adopt takes over one machine: leave it out, or set replicas to 1")
+        self.budget.leave_time(self.node.limits, ready=self.ready)
         return self

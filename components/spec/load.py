@@ -71,8 +71,7 @@ def placed(
     try:
         return KINDS[kind].model_validate(value), lambda field: f"{_place(tuple(field.split('.')), places)}: "
     except ValidationError as error:
-        # a list with one wrong item is also reported as too short
-        problems = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
+        problems = [each for each in error.errors() if not _follows(each, error.errors())]
         lines = [_describe(problem, value, places) for problem in problems]
         raise SpecError("\n".join(lines)) from None
 
@@ -140,15 +139,24 @@ def _merged(old: Any, new: Any, at: _Path, places: _Places, source: str) -> Any:
     return new
 
 
+def _follows(problem: Any, problems: list[Any]) -> bool:
+    """Tell whether a problem is there only because of another one of `problems`."""
+    if problem["type"] == "too_short":  # also said of a list with one wrong item
+        return bool(problem["input"])
+    presets = [each["loc"][:-1] for each in problems if each["loc"][-1:] == ("preset",)]
+    return problem["type"] == "missing" and any(problem["loc"][: len(at)] == at for at in presets)
+
+
 def _describe(problem: Any, value: dict[str, Any], places: _Places) -> str:
     at: _Path = tuple(problem["loc"])
-    place = _place(at, places)
     found = problem["input"]
     message = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     if problem["type"] == "extra_forbidden":
         message = _unknown_key(at, KINDS[value["kind"]])
     elif problem["type"] != "value_error" and isinstance(found, str | int | float):
         message += f"; found {found!r}"
+    # a message about several fields begins with one of them
+    place = _place((*at, *message.split()[0].split(".")), places)
     return f"{place}: {_dotted(at)}: {message}" if at else f"{place}: {message}"
 
 
@@ -157,15 +165,24 @@ def _place(at: _Path, places: _Places) -> str:
     return next(places[at[:end]] for end in range(len(at), -1, -1) if at[:end] in places)
 
 
-def _unknown_key(at: _Path, model: type[BaseModel]) -> str:
+def _unknown_key(at: _Path, job: type[BaseModel]) -> str:
+    model = job
     for part in at[:-1]:
-        annotation = model.model_fields[str(part)].annotation
-        options = [annotation, *get_args(annotation)]
-        model = next(found for found in options if isinstance(found, type) and issubclass(found, BaseModel))
-    known = list(model.model_fields)
-    near = get_close_matches(str(at[-1]), known, n=1, cutoff=0.6)
+        model = _model(model, str(part))
+    known, key = list(model.model_fields), str(at[-1])
+    homes = [part for part in ("node", "budget", "training") if part in job.model_fields]
+    if home := next((part for part in homes if key in _model(job, part).model_fields), None):
+        return f"unknown key here; it belongs to {home}"
+    near = get_close_matches(key, known, n=1, cutoff=0.6)
     remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
     return f"unknown key; {remedy}"
+
+
+def _model(model: type[BaseModel], part: str) -> type[BaseModel]:
+    """Return the model of a field that is, or may be, a mapping."""
+    annotation = model.model_fields[part].annotation
+    options = [annotation, *get_args(annotation)]
+    return next(found for found in options if isinstance(found, type) and issubclass(found, BaseModel))
 
 
 def _dotted(at: _Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from components.spec.base import Spec
 from components.spec.budget import Budget
@@ -15,3 +17,8 @@ class MachineJob(Spec):
     kind: Literal["machine"]
     node: Node
     budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Self:
+        self.budget.leave_time(self.node.limits)
+        return self

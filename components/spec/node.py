@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from components.spec import gpus
-from components.spec.base import Duration, Gigabytes, Spec
+from components.spec import gpus, presets
+from components.spec.base import Dollars, Duration, Gigabytes, Share, Spec
 
 
 def _known_gpu(name: str) -> str:
@@ -23,6 +24,32 @@ def _known_gpu(name: str) -> str:
 
 
 GpuName = Annotated[str, AfterValidator(_known_gpu)]
+
+_MOST: Final = 10.0
+"""$/h for one GPU: no card of `components.spec.gpus` is as dear, so that more is a slip."""
+
+_NO_COUNTRIES: Final = {"UK": "GB is the United Kingdom", "EU": "name the countries"}
+
+
+def _country(code: str) -> str:
+    if code in _NO_COUNTRIES:
+        raise ValueError(f"{code} is no country's code: {_NO_COUNTRIES[code]}")
+    return code
+
+
+Country = Annotated[str, Field(pattern="^[A-Z]{2}$"), AfterValidator(_country)]
+"""Two letters, as in ISO 3166."""
+
+
+def _bid(value: object) -> object:
+    if value is None or value == "auto":
+        return value
+    with suppress(TypeError, ValueError):
+        if not isinstance(value, bool) and 0.001 <= float(value) <= 128:  # type: ignore[arg-type]
+            return value
+    raise ValueError(
+        f"write $/h from 0.001 to 128 for the whole machine, such as 0.60, or `auto`; found {value!r}"
+    )
 
 
 class Gpu(Spec):
@@ -43,7 +70,8 @@ class Gpu(Spec):
         sizes = [size for name in names for size in gpus.VRAM.get(name, ())]
         if self.vram is not None and sizes and max(sizes) < self.vram:
             raise ValueError(
-                f"no {' or '.join(self.models)} has {self.vram:g} GB of VRAM; the largest has {max(sizes)} GB"
+                f"no {' or '.join(self.models)} has {self.vram:g} GB of VRAM; the largest has {max(sizes)} "
+                "GB: take another, or ask for less (vram is for each GPU)"
             )
         return self
 
@@ -51,9 +79,9 @@ class Gpu(Spec):
 class Internet(Spec):
     """Least bandwidth in Mbps."""
 
-    down: Annotated[float, Field(ge=0)] = 100
+    down: Annotated[float, Field(ge=0, le=100_000)] = 100
     """Mbps from the internet to the machine."""
-    up: Annotated[float, Field(ge=0)] = 50
+    up: Annotated[float, Field(ge=0, le=100_000)] = 50
     """Mbps from the machine to the internet."""
 
 
@@ -71,6 +99,8 @@ class Limits(Spec):
 class Node(Spec):
     """A machine on Vast.ai's market, and the conditions on which it is rented."""
 
+    preset: Literal["finetune", "lora", "inference"] | None = None
+    """What the machine is for: whatever is left out here is then as that needs it; see docs/money.md."""
     gpu: Gpu
     image: Annotated[str, Field(min_length=1, max_length=1024)]
     """Docker image."""
@@ -81,17 +111,23 @@ class Node(Spec):
     ram: Gigabytes = 16
     """Least GB of system memory."""
     internet: Internet = Internet()
-    max_price: Annotated[float, Field(gt=0, le=128)]
+    max_price: Annotated[Dollars, Field(le=128)]
     """Most $/h for GPU and disk together; dearer offers are never rented."""
-    bid: Annotated[float, Field(ge=0.001, le=128)] | Literal["auto"] | None = None
+    bid: Annotated[
+        Annotated[float, Field(ge=0.001, le=128)] | Literal["auto"] | None, BeforeValidator(_bid)
+    ] = None
     """$/h for the whole machine; makes it interruptible. Left out: on-demand. `auto`: whichever makes the job
     cheapest in all, by a bid that weighs its price against being outbid."""
-    reliability: Annotated[float, Field(ge=0, le=1)] = 0.95
+    reliability: Share = 0.95
     """Least share of time that the host was up, as Vast.ai measures it."""
     verified: bool = True
     """Only hosts that Vast.ai has verified."""
-    countries: tuple[Annotated[str, Field(pattern="^[A-Z]{2}$")], ...] = ()
-    """Two-letter codes; empty for anywhere."""
+    datacenter: bool = False
+    """Only machines in a data centre, not at somebody's home."""
+    countries: tuple[Country, ...] = ()
+    """Two-letter codes of where the machine may be; empty for anywhere."""
+    avoid: tuple[Country, ...] = ()
+    """Two-letter codes of where it must not be."""
     env: dict[str, Annotated[str, Field(max_length=256)]] = Field(default={})
     """Environment of the container. Never put a secret here: the host can read it."""
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
@@ -102,10 +138,22 @@ class Node(Spec):
     """Id of an instance of this account to take over instead of renting; `pulumi destroy` destroys it."""
     limits: Limits = Limits()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, value: object) -> object:
+        return presets.filled(value)
+
     @model_validator(mode="after")
-    def _bid_within_price(self) -> Self:
+    def _consistent(self) -> Self:
+        if self.max_price > _MOST * self.gpu.count:
+            raise ValueError(
+                f"max_price {self.max_price:g} $/h looks like a total: no GPU costs {_MOST:g} $/h. Write the "
+                "most that an hour may cost, and the most for the whole job as budget.max_total"
+            )
         if self.fixed_bid is not None and self.fixed_bid > self.max_price:
             raise ValueError(f"bid {self.fixed_bid:g} $/h is above max_price {self.max_price:g} $/h")
+        if both := sorted({*self.countries} & {*self.avoid}):
+            raise ValueError(f"countries and avoid both name {', '.join(both)}: keep one")
         return self
 
     @property

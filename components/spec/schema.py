@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 import json
+from collections import ChainMap
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -31,13 +32,14 @@ def _all(model: type[Spec]) -> list[type[Spec]]:
 
 
 def _docstrings(model: type[Spec]) -> dict[str, str]:
-    """Return the docstring under each field, read from the source.
+    """Return the docstring under each field, read from the source, inherited ones too.
 
     pydantic could keep them in the models, but then every preview would pay for reading them.
     """
+    parents = [_docstrings(parent) for parent in model.__bases__ if issubclass(parent, Spec)]
     [tree] = ast.parse(inspect.getsource(model)).body
     body = tree.body if isinstance(tree, ast.ClassDef) else []
-    return {
+    own = {
         field.target.id: inspect.cleandoc(words.value.value)
         for field, words in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
@@ -46,20 +48,27 @@ def _docstrings(model: type[Spec]) -> dict[str, str]:
         and isinstance(words.value, ast.Constant)
         and isinstance(words.value.value, str)
     }
+    return dict(ChainMap(own, *parents))
 
 
 def schema() -> str:
-    """Return the schema as text, with defaults as they are written in a job file."""
+    """Return the schema as text, with defaults as they are written in a job file.
+
+    A node may leave out everything where it names a preset.
+    """
     job: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="kind")])
     found = job.json_schema(mode="serialization", schema_generator=_Schema)
     for model in _all(Spec):
         properties = found["$defs"].get(model.__name__, {}).get("properties", {})
         for field, words in _docstrings(model).items():
             properties.get(field, {})["description"] = words
+    node, gpu = found["$defs"]["Node"], found["$defs"]["Gpu"]
+    alone = {"required": node.pop("required"), "properties": {"gpu": {"required": gpu.pop("required")}}}
+    node["anyOf"] = [{"required": ["preset"]}, alone]
     dialect = {"$schema": _Schema.schema_dialect, "title": "A job file of fragua"}
     text = json.dumps({**dialect, **found}, indent=2)
     # pydantic leaves a bound that follows a validator under its own name
-    return text.replace('"ge": ', '"minimum": ') + "\n"
+    return text.replace('"ge": ', '"minimum": ').replace('"le": ', '"maximum": ') + "\n"
 
 
 if __name__ == "__main__":

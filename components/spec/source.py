@@ -36,6 +36,7 @@ class Git(Spec):
     """A git repository, with Git LFS if it uses that, at one commit."""
 
     url: Url
+    """Of the repository."""
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     """All 40 digits: a branch moves, and servers give out no abbreviated commits."""
 
@@ -59,8 +60,11 @@ class Source(Spec):
     path: Annotated[str, Field(min_length=1)] | None = None
     """A folder on this computer."""
     archive: Archive | None = None
+    """A file that the node downloads and unpacks."""
     git: Git | None = None
+    """A repository that the node clones."""
     rclone: Rclone | None = None
+    """A folder of a store that rclone reads."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:

@@ -20,6 +20,7 @@ class Buckets(Spec):
     """Aspect ratio bucketing: train on several shapes without cropping."""
 
     enabled: bool = True
+    """Without them every image is cut to one shape."""
     min: Annotated[int, Field(ge=256, multiple_of=32)] = 512
     """Shortest side in pixels."""
     max: Annotated[int, Field(ge=256, multiple_of=32)] = 2048
@@ -63,11 +64,15 @@ class Training(Spec):
     optimizer: str | None = None
     """By sd-scripts' names, such as AdamW8bit, Adafactor or Prodigy. Left out: what fits in the VRAM."""
     optimizer_args: dict[str, Setting] = Field(default={})
+    """The optimizer's own arguments, such as `weight_decay: 0.01`."""
     scheduler: str = "constant_with_warmup"
     """By sd-scripts' names, such as constant_with_warmup or cosine."""
     scheduler_args: dict[str, Setting] = Field(default={})
+    """The scheduler's own arguments."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps over which the learning rate rises to its full height."""
     precision: Literal["bf16", "fp16"] = "bf16"
+    """What activations are computed in; fp16 for GPUs older than the RTX 30 series."""
     gradient_checkpointing: bool | None = None
     """Compute activations twice instead of keeping them. Left out: unless VRAM is to spare."""
     full_bf16: bool | None = None
@@ -85,6 +90,7 @@ class Training(Spec):
     save_state: bool | None = None
     """With each checkpoint save what it takes to go on from there. Left out: on interruptible nodes."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """Of all that is drawn by chance; the same again trains the same."""
     first_step: Duration = 1800
     """How long `pulumi up` waits for the first training step."""
     on_oom: Literal["fail", "smaller"] = "fail"
@@ -110,18 +116,27 @@ class Prompt(Spec):
     """What one sample image shows."""
 
     prompt: Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$"), AfterValidator(_plain)]
+    """What to draw."""
     negative: Annotated[str, Field(pattern=r"^[^\n]*$"), AfterValidator(_plain)] = ""
+    """What to keep away from."""
     width: Side | None = None
     """Left out: the training's resolution."""
     height: Side | None = None
+    """Left out: the training's resolution."""
     steps: Annotated[int, Field(ge=1, le=150)] = 28
+    """Of the sampler."""
     cfg: Annotated[float, Field(ge=1, le=30)] = 7
+    """How strictly the prompt is followed."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    """The same for each checkpoint, so that its images compare."""
 
 
 class Samples(Spec):
     """Images drawn while training, which show how it goes."""
 
     every_epochs: Positive = 1
+    """Epochs from one set of images to the next."""
     prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
+    """One image for each."""
     sampler: str = "euler_a"
+    """By sd-scripts' names."""

@@ -41,3 +41,24 @@ def test_bounds_are_in_the_words_of_json_schema() -> None:
 
 def test_unknown_keys_are_marked_everywhere() -> None:
     assert all(part["additionalProperties"] is False for part in DEFINITIONS.values())
+
+
+def test_every_field_is_explained() -> None:
+    """By words of its own, or by those of the part that it holds; `kind` explains itself."""
+    fields = [
+        (f"{part}.{name}", field)
+        for part, definition in DEFINITIONS.items()
+        for name, field in definition["properties"].items()
+        if name != "kind"
+    ]
+    assert [
+        name for name, field in fields if not ("description" in field or "$ref" in json.dumps(field))
+    ] == []
+
+
+def test_a_node_may_leave_out_what_a_preset_fills_in() -> None:
+    by_preset, alone = DEFINITIONS["Node"]["anyOf"]
+
+    assert by_preset == {"required": ["preset"]}
+    assert alone["required"] == ["gpu", "image", "disk", "max_price"]
+    assert not DEFINITIONS["Node"].keys() & {"required"}
