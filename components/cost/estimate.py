@@ -2,8 +2,8 @@
 
 Work that is saved in parts and lost at a steady rate takes, for each part of length t, the mean time
 `(e^(ht) - 1) (1/h + r)` with h losses an hour and r hours to start anew (Daly, "A higher order estimate of
-the optimum checkpoint interval", 2006). What a start costs in traffic is paid at each of them. Where the host
-withdraws the machine before the end, others like it follow.
+the optimum checkpoint interval", 2006): each hour is worked `(e^(ht) - 1) / ht` times. What a start costs in
+traffic is paid at each of them. Where the host withdraws the machine before the end, others like it follow.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ _IN_VAIN: Final = 0.2
 _LEAST_MBPS: Final = 0.1
 _TOGETHER: Final = {"lora": 0.92, "full": 0.62}
 """Share of its own speed that each of several GPUs keeps when they train together: docs/speeds.md."""
-_MOST: Final = 50.0
-"""Where the arithmetic ends: what takes e^50 hours is never chosen, and no number overflows."""
+_MOST: Final = 20.0
+"""Losses within one part beyond which nothing is ever done: the sum still tells more from less there."""
 _LEAST_WINDOW: Final = 0.05
+"""Hours that are always left for work where a rental ends early."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,6 @@ def _hours(gb: float, mbps: float) -> float:
 
 def _losses(hours: float, part: float, rate: float) -> tuple[float, float]:
     """Return how often `hours` in parts of length `part` are interrupted, and how many are done again."""
-    if not part or not rate:
-        return rate * hours, 0.0
-    losses = hours / part * expm1(min(_MOST, rate * part))
-    return losses, max(0.0, losses / rate - hours)
+    expected = min(_MOST, rate * part)
+    times = expm1(expected) / expected if expected else 1.0
+    return hours * rate * times, hours * (times - 1)
