@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.cost import quote as quotes
 from components.cost.images import image_gb
@@ -13,6 +13,7 @@ from components.cost.work import Work
 from components.record.experience import read_experience
 from components.spec.infer import InferJob
 from components.spec.train import TrainJob
+from components.vast.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,11 @@ class Asked:
     def digest(self) -> str:
         """Identifies it."""
         return quotes.digest(self.node, self.budget, self.work, self.machines)
+
+    @property
+    def lease(self) -> dict[str, Any]:
+        """What ends each machine when nobody looks, as JSON."""
+        return Lease.of(self.budget, self.machines).model_dump(mode="json", exclude_defaults=True)
 
 
 def asked_by(job: Job, place: Callable[[str], str]) -> Asked:

@@ -32,7 +32,7 @@ def build(job: MachineJob, place: Callable[[str], str]) -> dict[str, Any]:
 def rent(price: Priced, key: SshKey, number: int = 1) -> tuple[Instance, Reach]:
     """Declare the stack's machine of that `number` at its `price`; return it and how to reach it."""
     suffix = f"-{number}" if number > 1 else ""
-    machine = Instance(f"node{suffix}", price.node, key, price.purchase)
+    machine = Instance(f"node{suffix}", price.node, key, price.purchase, price.lease)
     return machine, Reach(
         machine=machine,
         machine_id=machine.instance_id,

@@ -50,11 +50,13 @@ class Priced:
     Attributes:
         node: of each machine.
         purchase: what each machine's resource may rent, as JSON.
+        lease: what ends each machine when nobody looks, as JSON.
         outputs: of the stack: `cost`, or nothing where a machine is adopted.
     """
 
     node: Node
     purchase: dict[str, Any]
+    lease: dict[str, Any]
     outputs: dict[str, Any]
 
 
@@ -101,12 +103,12 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
     path = locks.file(Path(), stack)
     lock = locks.read(path, stack)
     if asked.node.adopt is not None:
-        return Priced(asked.node, _purchase(asked, None, lock), {})
+        return Priced(asked.node, _purchase(asked, None, lock), asked.lease, {})
     fresh = lock if lock and lock.digest == asked.digest else None
     quote, cost = _quote(asked, _before(), stack, fresh, place)
     if lock:
         lock.check(asked.digest, stack, path)
-    return Priced(asked.node, _purchase(asked, quote, lock), {"cost": cost})
+    return Priced(asked.node, _purchase(asked, quote, lock), asked.lease, {"cost": cost})
 
 
 def _quote(

@@ -10,7 +10,7 @@ from typing import Any
 
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, UpdateResult
 
-from components.vast.provider import VastProvider, difference, failures
+from components.vast.provider import VastProvider, difference, failures, new_lease
 from components.vast.status import Status
 
 
@@ -47,7 +47,10 @@ class GangProvider(VastProvider):
         pinned = {int(machine["instance_id"]): machine["host_key"] for machine in olds["machines"]}
         for machine in olds["machines"]:
             account.change(machine, olds, news)
-        return UpdateResult({**olds, **news, "machines": account.acquire(news, pinned)})
+        machines = account.acquire(news, pinned)
+        for machine in machines if new_lease(olds, news) else ():
+            account.renew(machine, news)
+        return UpdateResult({**olds, **news, "machines": machines})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Destroy all machines."""

@@ -56,13 +56,13 @@ class Lease(Spec):
     """What to do while checkpoints are on the machine alone; without such it is destroyed."""
 
     @classmethod
-    def of(cls, budget: Budget) -> Self:
-        """Return the lease that `budget` asks for."""
+    def of(cls, budget: Budget, machines: int = 1) -> Self:
+        """Return the lease that `budget` asks for on each of its `machines`, which share its dollars."""
         return cls(
             lease=0 if budget.lease == "off" else budget.lease,
             idle=0 if budget.idle == "off" else budget.idle,
             max_time=budget.max_time or 0,
-            max_total=budget.max_total or 0,
+            max_total=(budget.max_total or 0) / machines,
             at_end=budget.at_end,
         )
 

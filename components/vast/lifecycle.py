@@ -162,10 +162,12 @@ class Acquisition:
         else:
             self.sent_create = True
             batch = [choice.offer.id for choice in choices[:missing]]
+            dearest = max((choice.estimate for choice in choices[:missing]), key=lambda each: each.rate)
+            watchdog = request.watchdog(dearest, self.api.url)
             self.say(f"renting {len(batch)} of {request.count} machines in one call")
             self.tried_offers.update(batch)
             try:
-                self.api.create_many(batch, request.body(choices[0].bid))
+                self.api.create_many(batch, request.body(choices[0].bid, watchdog))
             except (OfferGone, ReplyLost) as error:
                 self.say(str(error))
         self._find_new(missing)
@@ -190,7 +192,8 @@ class Acquisition:
         self.tried_offers.add(offer.id)
         self.say(f"renting offer {offer.id}: {offers.describe(choice)}")
         try:
-            self.api.create(offer.id, self.request.body(choice.bid))
+            watchdog = self.request.watchdog(choice.estimate, self.api.url)
+            self.api.create(offer.id, self.request.body(choice.bid, watchdog))
         except OfferGone:
             self.say(f"offer {offer.id} was taken in the meantime; next")
             return False

@@ -97,12 +97,14 @@ class InstanceProvider(VastProvider):
         return ReadResult(id_, machine) if machine else ReadResult("", {})
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Change label, bid and SSH key in place; start and verify again what does not run."""
+        """Change label, bid, SSH key and lease in place; start and verify again what does not run."""
         account = self.account(olds)
         machine = account.change(olds, olds, news)
         if olds["status"] != Status.RUNNING:
             same = {**news, "node": {**news["node"], "adopt": int(id_)}}
             [machine] = account.acquire(same, {int(id_): olds["host_key"]})
+        if olds["status"] != Status.RUNNING or new_lease(olds, news):
+            account.renew({**olds, **machine}, news)
         return UpdateResult({**olds, **machine, **news})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
@@ -136,10 +138,15 @@ def difference(olds: dict[str, Any], news: dict[str, Any], machine: dict[str, An
     moved = [name for name in ("stack", "name") if olds[name] != news[name]]
     new_key = news["public_key"] != olds["public_key"]
     return DiffResult(
-        changes=bool(change.replace or change.update or moved or new_key),
+        changes=bool(change.replace or change.update or moved or new_key or new_lease(olds, news)),
         replaces=[*(f"node.{name}" if name in policy.NODE else name for name in change.replace), *moved],
         delete_before_replace=True,
     )
+
+
+def new_lease(olds: dict[str, Any], news: dict[str, Any]) -> bool:
+    """Return whether another lease is declared; a machine of before there were leases is left as it is."""
+    return olds.get("lease") is not None and olds["lease"] != news.get("lease")
 
 
 def _has_unknowns(value: Any) -> bool:

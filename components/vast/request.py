@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import ConfigDict, Field, SecretStr
 
@@ -13,6 +13,10 @@ from components.cost.work import Work
 from components.remote.job import BOOT, WORKSPACE
 from components.spec.base import Spec
 from components.spec.node import Node
+from components.vast.lease import Lease, start_script
+
+if TYPE_CHECKING:
+    from components.cost.estimate import Estimate
 
 _RUNTYPE = "ssh_direc ssh_proxy"
 _ONSTART = f'touch ~/.no_auto_tmux; boot="{WORKSPACE}/{BOOT}"; [ ! -e "$boot" ] || bash "$boot"'
@@ -36,6 +40,8 @@ class RentRequest(Spec):
     private_key: SecretStr
     purchase: Purchase | None = None
     """The job of each machine and what was approved for it; None where nothing was shown to anybody."""
+    lease: Lease = Lease()
+    """What ends each machine when nobody looks."""
 
     @cached_property
     def owner(self) -> str:
@@ -67,11 +73,17 @@ class RentRequest(Spec):
         """What may be rented: what was approved, or where nothing was, whatever serves cheapest for a day."""
         return self.purchase or Purchase(work=Work(kind="up", hours=24, disk=self.node.disk))
 
-    def body(self, bid: float | None = None) -> dict[str, Any]:
+    def watchdog(self, found: Estimate, url: str) -> str:
+        """Return what starts the watchdog of a machine that takes `found`, of the API at `url`."""
+        traffic = sum(part.dollars for part in found.parts if part.name.startswith("traffic"))
+        return start_script(self.lease.limits(found.rate, traffic), url)
+
+    def body(self, bid: float | None = None, first: str = "") -> dict[str, Any]:
         """Return the create call's body. `price` appears only for a bid: its mere presence makes one.
 
         Args:
             bid: $/h for the whole machine; None for on demand.
+            first: bash that the container runs before anything else, each time that it starts.
         """
         node = self.node
         body: dict[str, Any] = {
@@ -80,7 +92,7 @@ class RentRequest(Spec):
             "disk": node.disk,
             "label": self.label,
             "runtype": _RUNTYPE,
-            "onstart": _ONSTART,
+            "onstart": f"{first}{_ONSTART}",
             "env": {**node.env, **{f"-p {port}:{port}": "1" for port in node.ports}},
             "cancel_unavail": True,
         }

@@ -57,6 +57,7 @@ class Instance(Resource, module="vast", name="Instance"):
         node: Node,
         key: SshKey,
         purchase: dict[str, Any] | None = None,
+        lease: dict[str, Any] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare a machine that fits `node` and lets `key` in.
@@ -67,11 +68,12 @@ class Instance(Resource, module="vast", name="Instance"):
             key: the stack's.
             purchase: a `components.cost.purchase.Purchase` as JSON without its defaults: the job, and what
                 was approved for it. It matters when something is rented, and never changes what is.
+            lease: a `components.vast.lease.Lease`, likewise: what ends the machine when nobody looks.
             opts: Pulumi's.
         """
         shown = ("machine_id", "gpu_count", "vram", "location")
         outputs = dict.fromkeys((*Instance.__annotations__, *shown))
-        props = {**_inputs(name, node, key), "purchase": purchase, **outputs}
+        props = {**_inputs(name, node, key), "purchase": purchase, "lease": lease, **outputs}
         super().__init__(InstanceProvider(), name, props, _options(opts))
 
 
@@ -81,10 +83,16 @@ class Gang(Resource, module="vast", name="Gang"):
     machines: pulumi.Output[list[dict[str, Any]]]
 
     def __init__(
-        self, name: str, node: Node, count: int, key: SshKey, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        node: Node,
+        count: int,
+        key: SshKey,
+        lease: dict[str, Any] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare `count` machines that fit `node` and let `key` in."""
-        props = {**_inputs(name, node, key), "count": count, "machines": None}
+        """Declare `count` machines that fit `node` and let `key` in; see `Instance` for `lease`."""
+        props = {**_inputs(name, node, key), "count": count, "lease": lease, "machines": None}
         super().__init__(GangProvider(), name, props, _options(opts))
 
 
