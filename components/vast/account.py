@@ -8,12 +8,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from components.remote.shell import PATIENCE, Login
 from components.say import say
 from components.vast import keys
+from components.vast.bidding import reconsider
 from components.vast.lifecycle import Acquisition
 from components.vast.machines import BadMachines
 from components.vast.outputs import drift, outputs, refreshed
 from components.vast.release import owned, release
+from components.vast.renewal import renew
 from components.vast.request import RentRequest, key_tag
 from components.vast.settings import Settings
 
@@ -92,6 +95,29 @@ class Account:
             self.api.attach_key(instance_id, new.public_key)
         return {**machine, "label": new.label}
 
+    def reconsider(self, machine: Props, share: float) -> str | None:
+        """Raise the bid of a machine of `bid: auto` in place, where its price moved and that still pays.
+
+        Args:
+            machine: the resource's outputs.
+            share: what is left of its job, from 0 to 1.
+
+        Returns:
+            What was done, for a person; None where nothing was.
+        """
+        request, bad = _request(machine), BadMachines(self.api.url)
+        instance_id = int(machine["instance_id"])
+        return reconsider(self.api, instance_id, request.node, request.allowed, share, bad.ids())
+
+    def renew(self, machine: Props, props: Props) -> None:
+        """Renew a machine's lease, with the limits that `props` have now.
+
+        Raises:
+            RemoteError: it was not reached, and keeps those that it has.
+        """
+        login = Login.of({**machine, "private_key": props["private_key"]})
+        renew(login, _request(props).lease.limits(machine["price"]), used=True, patience=PATIENCE)
+
     def release(self, instance_ids: list[int], props: Props) -> None:
         """Destroy machines and whatever else carries their owner's label, proved by the account's list."""
         release(self.api, instance_ids, _request(props).owner)
@@ -107,5 +133,5 @@ def _reread(machine: Props, instance: Instance) -> Props:
 
 def _request(props: Props) -> RentRequest:
     return RentRequest.model_validate(
-        {name: props[name] for name in RentRequest.model_fields if name in props}
+        {name: props[name] for name in RentRequest.model_fields if props.get(name) is not None}
     )

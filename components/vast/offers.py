@@ -164,7 +164,7 @@ def rank(
             if missed := misfits(offer, asked, node, bad_machines):
                 rejected.append(Rejected(offer, asked, missed))
                 continue
-            best, taken = _best(asked, node, purchase)
+            best, taken = _best(offer, asked, node, purchase)
             if refusal := purchase.refusal(best, taken):
                 missed = (Misfit(refusal, f"{taken.total:.2f} $"),)
                 rejected.append(Rejected(offer, best, missed, taken))
@@ -205,10 +205,10 @@ def _ways(offer: Offer, node: Node) -> Iterator[Terms]:
         yield terms(offer, node, offer.min_bid)
 
 
-def _best(asked: Terms, node: Node, purchase: Purchase) -> tuple[Terms, Estimate]:
+def _best(offer: Offer, asked: Terms, node: Node, purchase: Purchase) -> tuple[Terms, Estimate]:
     """Return what the job takes on `asked`, for `auto` at the bid that makes it cheapest."""
     if node.bid == "auto" and asked.min_bid:
-        most = node.max_price - asked.disk(node.disk)
+        most = min(node.max_price - asked.disk(node.disk), terms(offer, node).price)
         if found := best_bid(purchase.work, asked, most, purchase.experience):
             return found
     return asked, estimate(purchase.work, asked, purchase.experience)

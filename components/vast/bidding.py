@@ -1,0 +1,103 @@
+"""A bid on a machine that runs or was outbid, looked at again: raised in place where that still pays."""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from components.cost.raising import going_on, raised, rest
+from components.cost.terms import Terms
+from components.vast import offers
+from components.vast.status import Status, status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from components.cost.purchase import Purchase
+    from components.spec.node import Node
+    from components.vast.client import Api
+    from components.vast.wire import Instance
+
+_POLL: Final = 2.0
+_RESUMES: Final = 60.0
+"""Seconds that Vast.ai may take to run a machine again whose bid wins."""
+
+
+def reconsider(
+    api: Api,
+    instance_id: int,
+    node: Node,
+    purchase: Purchase,
+    share: float,
+    bad_machines: Collection[int] = (),
+) -> str | None:
+    """Raise the bid of an interruptible machine of `bid: auto` where that costs less than anything else.
+
+    The market is asked only where the bid lost: to know what starting anew elsewhere would cost.
+
+    Args:
+        api: the account.
+        instance_id: the machine.
+        node: its conditions.
+        purchase: the job, and what was approved.
+        share: what is left of it, from 0 to 1.
+        bad_machines: ids of machines that failed here before.
+
+    Returns:
+        What was done, for a person; None where the bid stays as it is.
+    """
+    instance = api.instance(instance_id)
+    if node.bid != "auto" or instance is None or not instance.is_bid or not instance.min_bid:
+        return None
+    state, work, known = status(instance), rest(purchase.work, share), purchase.experience
+    if state not in (Status.RUNNING, Status.OUTBID):
+        return None
+    terms = _terms(instance)
+    elsewhere = inf
+    if state is Status.OUTBID:
+        found = api.search(offers.query(node))
+        going = purchase.model_copy(update={"work": work})
+        choices = offers.rank(found, node, going, {*bad_machines, instance.machine_id}).choices
+        elsewhere = choices[0].estimate.total if choices else inf
+    most = node.max_price - terms.disk(node.disk)
+    bid = raised(work, terms, most, elsewhere, known)
+    if bid is None:
+        return None
+    better = terms.model_copy(update={"price": bid})
+    api.change_bid(instance.id, bid)
+    text = (
+        f"instance {instance.id}: bid raised from {terms.price:.3f} to {bid:.3f} $/h, since others bid "
+        f"{instance.min_bid:.3f}; the rest costs {going_on(work, better, known):.2f} $ here"
+    )
+    if state is Status.OUTBID:
+        _await(api, instance.id)
+        text += f", {elsewhere:.2f} $ anew elsewhere" if elsewhere < inf else ", and nothing else fits"
+    return text
+
+
+def _terms(instance: Instance) -> Terms:
+    return Terms(
+        gpu=instance.gpu_name,
+        gpus=instance.num_gpus,
+        dlperf=instance.dlperf,
+        price=instance.dph_base,
+        min_bid=instance.min_bid,
+        storage=instance.storage_cost,
+        up_cost=instance.inet_up_cost,
+        down_cost=instance.inet_down_cost,
+        up=instance.inet_up,
+        down=instance.inet_down,
+        reliability=min(1.0, instance.reliability2),
+        hours_left=None if instance.duration is None else max(0.0, instance.duration / 3600),
+    )
+
+
+def _await(api: Api, instance_id: int) -> None:
+    """Wait until the machine is no longer outbid: a refresh would take it for lost before."""
+    deadline = time.monotonic() + _RESUMES
+    while time.monotonic() < deadline:
+        instance = api.instance(instance_id)
+        if instance is None or status(instance) is not Status.OUTBID:
+            return
+        time.sleep(_POLL)
