@@ -53,8 +53,9 @@ def selected(root: Path, stack: str) -> auto.Stack:
 def known(stack: auto.Stack) -> dict[str, Any]:
     """Return the outputs of `stack`, and from its state what they do not tell.
 
-    That is `machines`: by name (`node`, `node-2`, ...), `login`, `status` and `urn` of each; the same three
-    of the first one, by themselves; and `launch` of its training, None where it has none.
+    That is `machines`: by name (`node`, `node-2`, ...), `login`, `status`, `url` of the market, whether it is
+    `interruptible`, and `urn` of each; the same of the first one, by themselves; and `launch` of its
+    training, None where it has none.
 
     A login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
     secrets too, to debug logs.
@@ -83,6 +84,8 @@ def _machine(resource: dict[str, Any], private_key: str) -> dict[str, Any]:
     return {
         "login": {**login, "private_key": private_key},
         "status": found["status"],
+        "url": found.get("url"),
+        "interruptible": found.get("interruptible"),
         "urn": resource["urn"],
     }
 

@@ -13,7 +13,7 @@ from math import ceil, expm1, hypot, sqrt
 from typing import TYPE_CHECKING, Final
 
 from components.cost.experience import Experience
-from components.cost.speeds import Pace, pace
+from components.cost.speeds import Pace, pace, together
 from components.cost.survival import hazard, unstarted
 
 if TYPE_CHECKING:
@@ -24,15 +24,13 @@ P90: Final = 1.2816
 """Standard deviations above the mean below which 90 % of a normal distribution lie."""
 
 _UNPACK_GB_AN_HOUR: Final = 1260.0
-"""Of a Docker image onto a fast disk; an assumption, as the next four."""
+"""Of a Docker image onto a fast disk; an assumption, as the next three."""
 _REGISTRY_MBPS: Final = 1000.0
 _UP_MBPS, _DOWN_MBPS = 50.0, 200.0
 """What this computer can send and receive: known only once something was."""
 _IN_VAIN: Final = 0.2
 """Hours until a machine that does not start is given up, half of them with the GPU billed."""
 _LEAST_MBPS: Final = 0.1
-_TOGETHER: Final = {"lora": 0.92, "full": 0.62}
-"""Share of its own speed that each of several GPUs keeps when they train together: docs/speeds.md."""
 _MOST: Final = 20.0
 """Losses within one part beyond which nothing is ever done: the sum still tells more from less there."""
 _LEAST_WINDOW: Final = 0.05
@@ -157,8 +155,7 @@ def _worked(work: Work, speed: Pace | None) -> float:
     """Return hours of work without any loss."""
     if speed is None:
         return work.hours
-    gpus = 1 if work.gpus == 1 else work.gpus * _TOGETHER[work.kind]
-    return work.images * speed.seconds / gpus / 3600
+    return work.images * speed.seconds / together(work) / 3600
 
 
 def _hours(gb: float, mbps: float) -> float:

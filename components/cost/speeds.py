@@ -30,6 +30,8 @@ _KEPT: Final = 0.8
 _STEP: Final = 0.7
 """What a step takes whatever is in it, as a share of a megapixel's time."""
 _USUAL_BATCH: Final = 4
+_TOGETHER: Final = {"lora": 0.92, "full": 0.62}
+"""Share of its own speed that each of several GPUs keeps when they train together."""
 
 _DLPERF: Final = (0.46, 0.73)
 """Seconds at a dlperf of 100, and the power by which they fall: fitted to the GPUs of the table."""
@@ -84,6 +86,11 @@ def shape_factor(work: Work) -> float:
     """
     size = (work.megapixels + _STEP / work.batch) / (1 + _STEP / _USUAL_BATCH)
     return size * (_FULL if work.kind == "full" else 1) * (1 if work.checkpointing else _KEPT)
+
+
+def together(work: Work) -> float:
+    """Return how many GPUs, each for itself, those of `work` are worth."""
+    return 1 if work.gpus == 1 else work.gpus * _TOGETHER[work.kind]
 
 
 def _base(terms: Terms) -> Pace:

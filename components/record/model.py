@@ -70,6 +70,10 @@ class Machine(Entry):
     gpus: Count
     price: Dollars
     """$/h."""
+    interruptible: bool | None = None
+    """Whether it was rented by a bid; None where it is not known."""
+    market: str | None = None
+    """Address of the API at which it was rented."""
     country: str | None = None
     """Of its host."""
     rented: Moment
@@ -85,6 +89,10 @@ class Cost(Entry):
     spent: Dollars
     predicted: Dollars | None = None
     """For the whole run, as it was last foreseen."""
+    foreseen: Dollars | None = None
+    """For the GPUs' time of training, as it was foreseen when the run began: without losses."""
+    foreseen_hours: Annotated[float, Field(ge=0)] | None = None
+    """The same in hours."""
 
 
 class Hashes(Entry):
@@ -109,6 +117,8 @@ class Part(Entry):
     first_step: Count
     last_step: Count
     """The last step it did; beyond the next part's first step, steps were lost and done again."""
+    seconds_per_step: Measured = None
+    """In the mean, with all pauses for samples and saves."""
     resumed_from: str | None = None
     """The checkpoint or state that it went on from."""
 

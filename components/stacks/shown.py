@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from components.cost.quote import Quote
+from components.home import state_folder
 from components.spec.base import Spec
-from components.vast.machines import state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from pathlib import Path
 from typing import Any, Final
 
+from components.home import state_folder
+
 _FORGET_AFTER: Final = 30 * 86400
-
-
-def state_folder() -> Path:
-    """Return the folder of what fragua remembers between runs: FRAGUA_HOME, or `.fragua` in the project."""
-    return Path(os.environ.get("FRAGUA_HOME") or ".fragua")
 
 
 class BadMachines:

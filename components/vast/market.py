@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import ValidationError
 
 from components.errors import VastError
+from components.home import state_folder
 from components.vast import offers
-from components.vast.machines import BadMachines, state_folder
+from components.vast.machines import BadMachines
 from components.vast.settings import Settings
 from components.vast.wire import Offer
 
