@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class Form(StrEnum):
+    """How `cost` prints."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+
 
 Stack = Annotated[str, typer.Argument(help="A stack of this project, such as train.")]
 
@@ -115,11 +125,81 @@ def check_job(
 
 
 @app.command()
+def offers(
+    job: Annotated[Path, typer.Argument(help="A job file.")],
+    *,
+    explain: Annotated[int | None, typer.Option(metavar="ID", help="Print the sum for this offer.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Print every offer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what a job would cost in all on each offer of the market now, and why the others lost."""
+    from cli.offers import run
+
+    run(job, explain, every=every, as_json=as_json)
+
+
+@app.command()
+def cost(
+    what: Annotated[str, typer.Argument(metavar="STACK|JOB", help="A stack, as last previewed, or a job.")],
+    *,
+    form: Annotated[Form, typer.Option("--format", help="Markdown is for a pull request.")] = Form.TEXT,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Approve it: write the stack's lock file, to be committed.")
+    ] = False,
+) -> None:
+    """Say what a stack or a job costs: offer, hours, total, ceiling, and what it changes."""
+    from cli.cost import run
+
+    run(ROOT, what, form.value, lock=lock)
+
+
+@app.command()
 def watch(stack: Stack) -> None:
     """Follow a stack's training to its end and bring each checkpoint home; can be closed and reopened."""
     from cli.watch import run
 
     run(ROOT, stack)
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Say what runs now over all stacks, what it costs, and how long the balance and each lease last."""
+    from cli.status import run
+
+    run(ROOT, as_json=as_json)
+
+
+@app.command()
+def bill(
+    since: Annotated[str, typer.Option(help="How far back, as 12h, 7d or 4w, or a date.")] = "30d",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what Vast.ai charged, for each stack and run."""
+    from cli.bill import run
+
+    run(ROOT, since, as_json=as_json)
+
+
+@app.command()
+def reap(
+    instances: Annotated[
+        list[int] | None, typer.Argument(help="Only these, by their ids; even if they may hold work.")
+    ] = None,
+    *,
+    destroy: Annotated[bool, typer.Option("--destroy", help="End what is found, after asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    older_than: Annotated[
+        str, typer.Option(help="Age, as 45m or 2h, from which what no stack has is an orphan.")
+    ] = "30m",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List what bills for nothing, and end it on request; exits with 2 if there is something (for cron)."""
+    from cli.reap import run
+
+    raise typer.Exit(
+        run(ROOT, instances or [], destroy=destroy, yes=yes, older_than=older_than, as_json=as_json)
+    )
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

@@ -18,7 +18,7 @@ def text(quote: Quote) -> list[str]:
         f"{money(quote.total)} $ in {_duration(first)} on {_machines(quote)}, at {price(quote.price)} $/h",
         (
             f"nine of ten runs below {money(quote.p90)} $; disk {money(first.storage * many)} $, "
-            f"traffic {money(first.traffic * many)} $; prices of {_prices(quote)}"
+            f"traffic {money(first.traffic * many)} $; {_prices(quote)}"
         ),
     ]
     if quote.ceiling is not None:
@@ -34,7 +34,7 @@ def markdown(name: str, quote: Quote) -> str:
     title = f"### Cost of `{name}`"
     notes = [f"> {warning}" for warning in quote.warnings]
     if not quote.options:
-        return "\n".join([title, "", "Nothing that is offered now fits.", *notes]) + "\n"
+        return "\n\n".join([title, "Nothing that is offered now fits.", "\n".join(notes)]).rstrip() + "\n"
     many = quote.machines
     rows = [
         "| | machine | $/h | hours | total | p90 | disk | traffic |",
@@ -46,8 +46,12 @@ def markdown(name: str, quote: Quote) -> str:
         facts.append(
             f"**Ceiling** {money(quote.ceiling)} $ ({quote.ceiling_from}): nothing dearer is rented."
         )
-    facts.append(f"Prices of {_prices(quote)}. Job `{quote.digest}`.")
-    blocks = ["\n".join(rows), "  \n".join(facts), *(["\n".join(notes)] if notes else [])]
+    facts.append(f"**Basis** {_prices(quote)}; job `{quote.digest}`.")
+    blocks = [
+        "\n".join(rows),
+        "\n".join(f"- {fact}" for fact in facts),
+        *(["\n".join(notes)] if notes else []),
+    ]
     return "\n\n".join([title, *blocks]) + "\n"
 
 
@@ -102,8 +106,8 @@ def _change(quote: Quote) -> str:
 def _prices(quote: Quote) -> str:
     when = datetime.fromtimestamp(quote.when, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {
-        "market": f"the market at {when}",
-        "last known": f"the market at {when}, the last known",
-        "preset": "no market, but the dearest that node.max_price allows",
-        "what runs": "what runs already",
+        "market": f"prices of {when}",
+        "last known": f"the last known prices, of {when}",
+        "preset": "no prices are known: the dearest that node.max_price allows",
+        "what runs": "prices of what runs already",
     }[quote.source]

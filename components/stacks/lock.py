@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from math import ceil
+from typing import TYPE_CHECKING, Annotated, Final
 
 import yaml
 from pydantic import AwareDatetime, Field, ValidationError
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from components.cost.quote import Quote
 
-_HEAD = (
+_ROUNDED: Final = 0.00005
+"""$/h that a quote may be below the price that it is of."""
+_HEAD: Final = (
     "# What may be rented for this stack. Written by `./fragua cost {0} --lock` from what a preview showed.\n"
 )
 
@@ -54,7 +57,7 @@ class Lock(Spec):
                     gpu=each.gpu,
                     gpus=each.gpus,
                     interruptible=each.interruptible,
-                    max_price=round(each.price * more + 0.0005, 3),
+                    max_price=ceil((each.price + _ROUNDED) * more * 1000) / 1000,
                 )
                 for each in quote.options
             ),
