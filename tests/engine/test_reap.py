@@ -1,0 +1,60 @@
+"""A machine whose state was thrown away is found by its label and ended; a healthy stack is left alone."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from engine_runs import Cloud, MakeStack, Stack
+
+from cli import reap, status
+from cli.stacks import survey
+
+
+def test_an_orphan_is_reaped_and_a_healthy_stack_is_not(
+    make_stack: MakeStack,
+    cloud: Cloud,
+    until: Callable[[Callable[[], object]], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kept = make_stack("kept")
+    lost = Stack("lost", kept.folder, kept.environment)
+    lost.pulumi("stack", "init", "lost")
+    lost.pulumi("config", "set", "job", "configs/machine.yaml", "--stack", "lost")
+    for name, value in kept.environment.items():
+        monkeypatch.setenv(name, value)
+
+    running = [kept.start("up", "--yes", "--skip-preview", "--stack", name) for name in ("kept", "lost")]
+    until(lambda: [each for each in survey(kept.folder).stacks if each.state.renting])
+    for process in running:
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, output
+    [orphan], [healthy] = cloud.billing("lost/"), cloud.billing("kept/")
+    cloud.ask("POST", "clock", advance=3600)
+
+    assert run(kept, capsys) == (0, [], [])
+    status.run(kept.folder, as_json=True)
+    rows = {row["instance"]: row for row in json.loads(capsys.readouterr().out)["machines"]}
+    assert {number: row["stack"] for number, row in rows.items()} == {orphan: "lost", healthy: "kept"}
+    assert all(row["reached"] and row["spent"] > 0 for row in rows.values())
+
+    settings = (kept.folder / "Pulumi.lost.yaml").read_text()
+    lost.pulumi("stack", "rm", "--yes", "--force", "lost")
+    (kept.folder / "Pulumi.lost.yaml").write_text(settings)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")  # which no reaper needs
+    assert run(kept, capsys) == (1, [], [orphan])  # its stack may be in another backend
+    (kept.folder / "Pulumi.lost.yaml").unlink()
+
+    code, [found], _ = run(kept, capsys, destroy=True)
+    assert (code, found["instance"], found["kind"], found["ended"]) == (2, orphan, "orphan", True)
+    assert (cloud.billing("lost/"), cloud.billing("kept/")) == ([], [healthy])
+    kept.pulumi("destroy", "--yes", "--skip-preview", "--stack", "kept")
+
+
+def run(
+    stack: Stack, capsys: pytest.CaptureFixture[str], *, destroy: bool = False
+) -> tuple[int, list[dict[str, object]], list[int]]:
+    """Reap what is older than 30 minutes; return the exit code, what was found and what is undecided."""
+    code = reap.run(stack.folder, [], destroy=destroy, yes=True, older_than="30m", as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    return code, told["found"], told["undecided"]
