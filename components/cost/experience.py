@@ -12,8 +12,8 @@ from components.spec.base import Spec
 class Speed(Spec):
     """What was measured on one GPU model with one kind of work."""
 
-    factor: Annotated[float, Field(gt=0)]
-    """Measured seconds an image over those of the table, in the mean of the runs."""
+    seconds: Annotated[float, Field(gt=0)]
+    """For one image, brought to the size and batch of the table's: the geometric mean of the runs."""
     runs: Annotated[int, Field(ge=1)]
 
 

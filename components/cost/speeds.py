@@ -64,13 +64,13 @@ def pace(terms: Terms, work: Work, experience: Experience) -> Pace:
 
     The user's own runs on such a GPU pull the speed towards theirs, two runs half the way.
     """
-    base = _base(terms)
-    seconds, spread, source = base.seconds * shape_factor(work), base.spread, base.source
+    base, shape = _base(terms), shape_factor(work)
+    seconds, spread, source = base.seconds * shape, base.spread, base.source
     if own := experience.speeds.get(key(terms.gpu, work.kind)):
         believed = own.runs / (own.runs + 2)
-        seconds *= own.factor**believed
+        seconds = exp((1 - believed) * log(seconds) + believed * log(own.seconds * shape))
         spread *= (1 - believed) ** 0.5
-        source += f", and {own.runs} own runs"
+        source += f", and own runs: {own.runs}"
     return Pace(seconds * exp(spread**2 / 2), spread, source)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from components.errors import FraguaError
+from components.home import replace
 from components.record.model import VERSION, Record
 from components.record.page import html
 from components.record.picture import Picture, shrink
@@ -75,17 +74,9 @@ def read(folder: Path) -> Record | None:
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        replace(path, text)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise RecordUnusable(f"{path}: cannot be written: {error.strerror}") from None
 
 

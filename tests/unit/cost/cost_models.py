@@ -92,7 +92,7 @@ TERMS = st.builds(
 )
 BIDDABLE = TERMS.filter(lambda each: each.min_bid is not None and each.min_bid >= 0.001)
 
-SPEEDS = st.builds(Speed, factor=numbers(0.1, 10), runs=st.integers(1, 1000))
+SPEEDS = st.builds(Speed, seconds=numbers(0.05, 10), runs=st.integers(1, 1000))
 EXPERIENCES = st.builds(
     Experience,
     speeds=st.dictionaries(st.builds(key, GPUS, st.sampled_from(["lora", "full"])), SPEEDS, max_size=3),

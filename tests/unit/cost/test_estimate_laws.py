@@ -105,13 +105,13 @@ def test_more_saves_never_cost_more(job: Work, on: Terms, own: Experience, more:
 
 @given(TRAININGS, TERMS, numbers(0.1, 10), numbers(1, 10), st.integers(1, 100))
 def test_slower_own_runs_never_make_a_job_cheaper(
-    job: Work, on: Terms, factor: float, times: float, runs: int
+    job: Work, on: Terms, seconds: float, times: float, runs: int
 ) -> None:
-    def with_factor(value: float) -> Estimate:
-        speeds = {key(on.gpu, job.kind): Speed(factor=value, runs=runs)}
+    def after(own: float) -> Estimate:
+        speeds = {key(on.gpu, job.kind): Speed(seconds=own, runs=runs)}
         return estimate(job, on, Experience(speeds=speeds))
 
-    assert dearer_or_equal(with_factor(factor * times), with_factor(factor))
+    assert dearer_or_equal(after(seconds * times), after(seconds))
 
 
 @given(WORKS, TERMS, EXPERIENCES, st.integers(0, 100), numbers(0, 1000))

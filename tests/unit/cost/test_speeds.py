@@ -89,16 +89,16 @@ def test_the_factors_of_work() -> None:
 
 
 def test_own_runs_pull_the_speed_to_theirs() -> None:
-    table = seconds()
-    found = [
-        seconds(own=Experience(speeds={"RTX 4090/lora": Speed(factor=1.5, runs=runs)}))
-        for runs in (1, 2, 1000)
-    ]
+    table = seconds(batch=1)
 
-    assert found[1] == pytest.approx(table * exp(log(1.5) / 2))
-    assert table < found[0] < found[1] < found[2] < 1.5 * table
-    assert found[2] == pytest.approx(1.5 * table, rel=0.01)
-    assert seconds(own=Experience(speeds={"RTX 4090/full": Speed(factor=9, runs=9)})) == table
+    def after(runs: int) -> float:
+        own = Speed(seconds=1.5 * listed()["RTX 4090"].seconds, runs=runs)
+        return seconds(own=Experience(speeds={"RTX 4090/lora": own}), batch=1)
+
+    assert after(2) == pytest.approx(table * exp(log(1.5) / 2))
+    assert table < after(1) < after(2) < after(1000) < 1.5 * table
+    assert after(1000) == pytest.approx(1.5 * table, rel=0.01)
+    assert seconds(own=Experience(speeds={"RTX 4090/full": Speed(seconds=9, runs=9)}), batch=1) == table
 
 
 @given(TERMS, TRAININGS, EXPERIENCES, numbers(1, 1000))
