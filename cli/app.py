@@ -254,6 +254,14 @@ def tensorboard(
 
 
 @app.command()
+def calibrate() -> None:
+    """Compare what your runs took with what was foreseen, and let the next estimates learn from it."""
+    from cli.calibrate import run
+
+    run(ROOT)
+
+
+@app.command()
 def diagnose(
     log: Annotated[str, typer.Argument(metavar="LOGFILE", help="The log of a training, or - to pipe it in.")],
     *,

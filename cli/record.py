@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from components.cost.experience import Experience
+from components.cost.speeds import pace, together
+from components.cost.terms import Terms
+from components.errors import FraguaError
 from components.kohya.install import SD_SCRIPTS_COMMIT
 from components.kohya.ledger import steps_done
 from components.kohya.options import LORA
 from components.kohya.progress import Progress
 from components.kohya.run import LOG
 from components.record import checkpoint, store
+from components.record.calibration import work_of
+from components.record.experience import read_experience
 from components.record.model import (
     Checkpoint,
     Cost,
@@ -74,7 +81,13 @@ class Recorder:
             return
         count, _, gpu = found["gpu"].partition("x ")
         machine = Machine(
-            instance=found["instance"], gpu=gpu, gpus=int(count), price=found["pricePerHour"], rented=_now()
+            instance=found["instance"],
+            gpu=gpu,
+            gpus=int(count),
+            price=found["pricePerHour"],
+            interruptible=found["interruptible"],
+            market=found["url"],
+            rented=_now(),
         )
         self.record = self.record.model_copy(update={"machines": (*known, machine)})
 
@@ -116,12 +129,31 @@ class Recorder:
                     for part, read in parts
                     for step, loss in read.points
                 ),
-                "cost": Cost(spent=round(spent, 4), predicted=round(spent + ahead, 4)),
+                "cost": self._foreseen(self.record.cost).model_copy(
+                    update={"spent": round(spent, 4), "predicted": round(spent + ahead, 4)}
+                ),
                 "checkpoints": tuple(self._checkpoints()),
                 "samples": tuple(self._samples()),
             }
         )
         store.write(self.record, self._home)
+
+    def _foreseen(self, cost: Cost) -> Cost:
+        """Return the cost with what the whole training should take, once its steps are known."""
+        steps = self._launch.epochs * self._run.ledger.steps_per_epoch
+        if cost.foreseen is not None or not steps or not self.record.machines:
+            return cost
+        machine = self.record.machines[0]
+        job = work_of(self._launch.settings, self.record.kind, steps)
+        terms = Terms(gpu=machine.gpu, gpus=machine.gpus, price=machine.price)
+        own = Experience()
+        with suppress(FraguaError):  # that it is damaged is no reason to lose a run
+            own = read_experience(machine.market or "")
+        speed = pace(terms, job, own)
+        hours = job.images * speed.seconds / together(job) / 3600
+        return cost.model_copy(
+            update={"foreseen": round(hours * machine.price, 4), "foreseen_hours": round(hours, 4)}
+        )
 
     def _parts(self, progress: Progress | None) -> Iterator[tuple[books.Part, Progress]]:
         parts = self._run.ledger.parts
@@ -146,6 +178,7 @@ class Recorder:
             last_epoch=part.done + max(1, -(-read.step // per_epoch)),
             first_step=first + 1,
             last_step=first + max(1, read.step),
+            seconds_per_step=read.seconds_per_step or None,
             resumed_from=part.state or part.weights or None,
         )
 
