@@ -54,8 +54,8 @@ def known(stack: auto.Stack) -> dict[str, Any]:
     """Return the outputs of `stack`, and from its state what they do not tell.
 
     That is `machines`: by name (`node`, `node-2`, ...), `login`, `status`, `url` of the market, whether it is
-    `interruptible`, and `urn` of each; the same of the first one, by themselves; and `launch` of its
-    training, None where it has none.
+    `interruptible`, `urn` and `props` (its resource's outputs) of each; the same of the first one, by
+    themselves; and `launch` of its training, None where it has none.
 
     A login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
     secrets too, to debug logs.
@@ -87,6 +87,7 @@ def _machine(resource: dict[str, Any], private_key: str) -> dict[str, Any]:
         "url": found.get("url"),
         "interruptible": found.get("interruptible"),
         "urn": resource["urn"],
+        "props": found,
     }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pulumi import automation as auto
 
+from cli.bids import Bids
 from cli.console import Voice, bar
 from cli.dashboard import line, view
 from cli.project import known, listener, reason, selected
@@ -26,6 +28,8 @@ from components.kohya.run import Run
 from components.kohya.training import Follower, failure
 from components.remote.gauges import Gauges, gauges_script, parse_gauges
 from components.remote.shell import Login, connect
+from components.vast import renewal
+from components.vast.lease import renew_script
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 _POLL: Final = 1.0
 _LOOK_AROUND: Final = 5.0
+_RENEW: Final = 60.0
 _PATIENCE: Final = 10.0
 """Seconds to try to reach a machine before Vast.ai is asked what became of it."""
 _RECONNECT: Final = 5.0
@@ -48,14 +53,21 @@ _MOST_TIMES: Final = 3
 
 def run(root: Path, stack: str) -> None:
     """Follow the training of `stack`, and bring its checkpoints to `output/STACK/RUN/`."""
-    watch(selected(root, stack), root, Voice())
+    watch(selected(root, stack), root, Voice(), ends=True)
 
 
-def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
+def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) -> list[Path]:
     """Follow the run of `stack` to its end; return the checkpoints brought home.
 
     A broken connection is opened again. Where the machine is lost, `pulumi up --refresh` rents another one on
-    the same conditions, and the run goes on after the last epoch whose state is at home.
+    the same conditions, and the run goes on after the last epoch whose state is at home; but where it was
+    outbid, and going on there for a higher bid costs less, the bid is raised.
+
+    Args:
+        stack: the stack.
+        root: the project's folder.
+        voice: tells a person.
+        ends: whether nothing else is to come for the machine, which then ends itself after the run.
 
     Raises:
         TrainingFailed: it ended without its checkpoint.
@@ -63,13 +75,15 @@ def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
         Unreachable: the machine could not be reached for ten minutes, though Vast.ai says that it runs.
     """
     said: list[tuple[int, str]] = []
+    bids = Bids(stack)
     for _ in range(_MOST_LOSSES):
         found = known(stack)
         if not found["launch"]:
             raise FraguaError(f"stack {stack.name} has no training: does its `pulumi up` succeed?")
-        watching = Watching(root, found, voice)
+        watching = Watching(root, found, voice, bids)
         try:
-            return watching.to_the_end()
+            checkpoints = watching.to_the_end()
+            watching.at_home(ends=ends)
         except (TrainingFailed, HostKeyChanged) as error:
             watching.failed(str(error))
             raise
@@ -79,24 +93,30 @@ def watch(stack: auto.Stack, root: Path, voice: Voice) -> list[Path]:
             if said.count(said[-1]) >= _MOST_TIMES:
                 raise
             voice.line(f"{error}; asking Vast.ai what became of the machine")
+            if raised := bids.rescue(found["props"], watching.left):
+                voice.line(raised)
             if _replaced(stack, int(found["instance"]), voice):
                 watching.lost(str(error))
+        else:
+            return checkpoints
     raise FraguaError(f"the run was cut off {_MOST_LOSSES} times; look at its job's bid and countries")
 
 
 class Watching:
     """One look at a run, on the machine that its stack has now."""
 
-    def __init__(self, root: Path, found: dict[str, Any], voice: Voice) -> None:
+    def __init__(self, root: Path, found: dict[str, Any], voice: Voice, bids: Bids) -> None:
         """Look at the run that the stack's outputs `found` describe."""
-        self._found, self._voice = found, voice
+        self._found, self._voice, self._bids = found, voice, bids
+        self.left = 1.0
+        """Share of the training that is still to be done."""
         self._launch = Launch.model_validate_json(found["launch"])
         self._home = root / found["checkpoints"]
         self._run = Run(self._launch, self._home)
         self._recorder = Recorder(root, self._home, self._launch, self._run)
         self._recorder.machine(found)
         self._gauges: Gauges | None = None
-        self._looked = 0.0
+        self._looked = self._renewed = 0.0
 
     def to_the_end(self) -> list[Path]:
         """Follow the run to its end, and return its checkpoints at home.
@@ -131,6 +151,11 @@ class Watching:
                 raise TrainingFailed(failure(shell, job))
             self._run.keep(closed(self._run.ledger, "done"), shell)
         return self._finish()
+
+    def at_home(self, *, ends: bool) -> None:
+        """Tell the machine's lease that the training is at home; it may be gone."""
+        with suppress(RemoteError):
+            renewal.fetched(Login.of(self._found["login"]), self._launch.run, ends=ends)
 
     def lost(self, why: str) -> None:
         """Note that the machine is lost."""
@@ -169,8 +194,16 @@ class Watching:
                 voice.still()
                 voice.line(f"training ended: {progress}")
                 return job
+            self.left = 1 - progress.step / progress.total if progress.total else 1.0
             if time.monotonic() - self._looked > _LOOK_AROUND:
                 self._look_around(shell, follower)
+            machine = self._found["props"]
+            if raised := self._bids.look(machine, self.left):
+                voice.still()
+                voice.line(raised)
+            if raised or time.monotonic() - self._renewed > _RENEW:
+                self._renewed = time.monotonic()
+                shell.run("renewing the lease", renew_script(self._bids.limits(machine)))
             price, spent = self._found["pricePerHour"], progress.step * progress.seconds_per_step
             voice.show(
                 lambda width: view(progress, self._gauges, price, spent, width),  # noqa: B023 - drawn at once

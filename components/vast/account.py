@@ -8,8 +8,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from components.cost.purchase import Purchase
 from components.remote.shell import PATIENCE, Login
 from components.say import say
+from components.spec.node import Node
 from components.vast import keys
 from components.vast.bidding import reconsider
 from components.vast.lifecycle import Acquisition
@@ -17,12 +19,13 @@ from components.vast.machines import BadMachines
 from components.vast.outputs import drift, outputs, refreshed
 from components.vast.release import owned, release
 from components.vast.renewal import renew
-from components.vast.request import RentRequest, key_tag
+from components.vast.request import RentRequest, key_tag, owner_of
 from components.vast.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from components.vast.bidding import Raise
     from components.vast.wire import Instance
 
 Props = dict[str, Any]
@@ -75,7 +78,10 @@ class Account:
 
     def read_all(self, props: Props) -> list[Props]:
         """Return the outputs of those machines of a gang that still exist."""
-        listed = {instance.id: instance for instance in owned(self.api, _request(props).owner)}
+        listed = {
+            instance.id: instance
+            for instance in owned(self.api, owner_of(props["public_key"], props["name"]))
+        }
         return [
             _reread(machine, listed[machine["instance_id"]])
             for machine in props["machines"]
@@ -84,18 +90,18 @@ class Account:
 
     def change(self, machine: Props, olds: Props, news: Props) -> Props:
         """Change label, bid and SSH key of a rented machine in place and return its outputs."""
-        old, new, instance_id = _request(olds), _request(news), int(machine["instance_id"])
+        new, instance_id = _request(news), int(machine["instance_id"])
         if machine["label"] != new.label:
             self.api.set_label(instance_id, new.label)
         bid = new.node.fixed_bid
-        if bid is not None and bid != machine.get("bid", old.node.fixed_bid):
+        if bid is not None and bid != machine.get("bid", olds["node"].get("bid")):
             self.api.change_bid(instance_id, bid)
             machine = {**machine, "bid": bid}
-        if new.public_key != old.public_key:
+        if new.public_key != olds["public_key"]:
             self.api.attach_key(instance_id, new.public_key)
         return {**machine, "label": new.label}
 
-    def reconsider(self, machine: Props, share: float) -> str | None:
+    def reconsider(self, machine: Props, share: float) -> Raise | None:
         """Raise the bid of a machine of `bid: auto` in place, where its price moved and that still pays.
 
         Args:
@@ -103,11 +109,13 @@ class Account:
             share: what is left of its job, from 0 to 1.
 
         Returns:
-            What was done, for a person; None where nothing was.
+            What was done; None where nothing was, or nobody knows what the job is.
         """
-        request, bad = _request(machine), BadMachines(self.api.url)
-        instance_id = int(machine["instance_id"])
-        return reconsider(self.api, instance_id, request.node, request.allowed, share, bad.ids())
+        if not machine.get("purchase"):
+            return None
+        node, purchase = Node.model_validate(machine["node"]), Purchase.model_validate(machine["purchase"])
+        bad = BadMachines(self.api.url).ids()
+        return reconsider(self.api, int(machine["instance_id"]), node, purchase, share, bad)
 
     def renew(self, machine: Props, props: Props) -> None:
         """Renew a machine's lease, with the limits that `props` have now.
@@ -120,7 +128,7 @@ class Account:
 
     def release(self, instance_ids: list[int], props: Props) -> None:
         """Destroy machines and whatever else carries their owner's label, proved by the account's list."""
-        release(self.api, instance_ids, _request(props).owner)
+        release(self.api, instance_ids, owner_of(props["public_key"], props["name"]))
 
 
 def _reread(machine: Props, instance: Instance) -> Props:

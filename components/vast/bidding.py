@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,19 @@ _RESUMES: Final = 60.0
 """Seconds that Vast.ai may take to run a machine again whose bid wins."""
 
 
+@dataclass(frozen=True)
+class Raise:
+    """A bid that was raised.
+
+    Attributes:
+        why: what was done and why, for a person.
+        rate: $/h of the machine from now, GPUs and disk.
+    """
+
+    why: str
+    rate: float
+
+
 def reconsider(
     api: Api,
     instance_id: int,
@@ -31,7 +45,7 @@ def reconsider(
     purchase: Purchase,
     share: float,
     bad_machines: Collection[int] = (),
-) -> str | None:
+) -> Raise | None:
     """Raise the bid of an interruptible machine of `bid: auto` where that costs less than anything else.
 
     The market is asked only where the bid lost: to know what starting anew elsewhere would cost.
@@ -45,7 +59,7 @@ def reconsider(
         bad_machines: ids of machines that failed here before.
 
     Returns:
-        What was done, for a person; None where the bid stays as it is.
+        What was done; None where the bid stays as it is.
     """
     instance = api.instance(instance_id)
     if node.bid != "auto" or instance is None or not instance.is_bid or not instance.min_bid:
@@ -73,7 +87,7 @@ def reconsider(
     if state is Status.OUTBID:
         _await(api, instance.id)
         text += f", {elsewhere:.2f} $ anew elsewhere" if elsewhere < inf else ", and nothing else fits"
-    return text
+    return Raise(text, bid + terms.disk(node.disk))
 
 
 def _terms(instance: Instance) -> Terms:

@@ -46,7 +46,7 @@ class RentRequest(Spec):
     @cached_property
     def owner(self) -> str:
         """The part of the label that says whose machine it is."""
-        return f"{key_tag(self.public_key)}{_digest(self.name)}:"
+        return owner_of(self.public_key, self.name)
 
     @cached_property
     def tag(self) -> str:
@@ -102,6 +102,11 @@ class RentRequest(Spec):
 def key_tag(public_key: str) -> str:
     """Return the part of the label that every machine of the stack with that SSH key carries."""
     return f"fragua:{_digest(public_key)}:"
+
+
+def owner_of(public_key: str, name: str) -> str:
+    """Return the part of the label that the machines of the resource `name` carry."""
+    return f"{key_tag(public_key)}{_digest(name)}:"
 
 
 def _digest(*parts: object) -> str:

@@ -36,8 +36,8 @@ def start(cloud: Cloud) -> Iterator[Callable[..., Run]]:
     """Prepare acquisitions; whatever is left of them is destroyed, and ordered faults are cancelled."""
     runs: list[Run] = []
 
-    def prepare(count: int = 1, **node: Any) -> Run:
-        run = Run(cloud, request(count, **node))
+    def prepare(count: int = 1, **asked: Any) -> Run:
+        run = Run(cloud, request(count, **asked))
         keys.register(cloud.api(), run.request.public_key)
         runs.append(run)
         return run

@@ -5,6 +5,7 @@ from typing import Any
 
 import requests
 
+from components.cost.purchase import Purchase
 from components.spec.node import Gpu, Node
 from components.vast import keys
 from components.vast.client import Api
@@ -68,7 +69,7 @@ class Run:
         return self.cloud.billing(self.request.owner)
 
 
-def request(count: int = 1, **node: Any) -> RentRequest:
+def request(count: int = 1, purchase: Purchase | None = None, **node: Any) -> RentRequest:
     """A request of a stack of its own: nobody else has its key."""
     private, public = keys.generate("fragua test")
     return RentRequest(
@@ -78,4 +79,5 @@ def request(count: int = 1, **node: Any) -> RentRequest:
         count=count,
         public_key=public,
         private_key=private,
+        purchase=purchase,
     )
