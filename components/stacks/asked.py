@@ -14,6 +14,7 @@ from components.record.experience import read_experience
 from components.spec.infer import InferJob
 from components.spec.train import TrainJob
 from components.vast.lease import Lease
+from components.vast.unmet import nothing_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,10 +133,7 @@ def quoted(
     if seen.source == "preset":
         found = quotes.bound(asked.node, asked.work, read_experience())
     elif not found:
-        notes.append(f"no offer fits now, and `up` would rent nothing: {ranking.explain()}")
-        if nearest := ranking.nearest():
-            missed = ", ".join(f"{each.reason} ({each.has})" for each in nearest.misfits)
-            notes.append(f"nearest: {nearest.terms.gpus}x {nearest.terms.gpu}, {missed}")
+        notes.append(str(nothing_fits(ranking)))
     return quotes.quote(
         found,
         asked.budget,
