@@ -114,7 +114,7 @@ def ranked(
         work=asked.work,
         hours=asked.budget.hours_until_deadline(),
         classes=lock.classes if lock else (),
-        experience=read_experience(),
+        experience=read_experience(seen.url),
     )
     return offers.rank(seen.offers, asked.node, purchase, seen.bad_machines), seen
 
@@ -131,7 +131,7 @@ def quoted(
     found = [(choice.terms, choice.estimate) for choice in ranking.choices]
     notes = [seen.problem] if seen.problem else []
     if seen.source == "preset":
-        found = quotes.bound(asked.node, asked.work, read_experience())
+        found = quotes.bound(asked.node, asked.work, read_experience(seen.url))
     elif not found:
         notes.append(str(nothing_fits(ranking)))
     return quotes.quote(

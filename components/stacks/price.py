@@ -26,10 +26,12 @@ from components.stacks import shown
 from components.stacks.asked import quoted, ranked
 from components.stacks.shown import Shown
 from components.vast import policy
+from components.vast.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from components.cost.experience import Experience
     from components.cost.quote import Quote
     from components.spec.node import Node
     from components.stacks.asked import Asked
@@ -157,7 +159,7 @@ def _going_on(asked: Asked, before: _Before) -> Quote:
     )
     there = asked.work.model_copy(update={"image": 0})
     return quotes.quote(
-        [(terms, estimate(there, terms, read_experience()))],
+        [(terms, estimate(there, terms, _experience()))],
         asked.budget,
         there,
         digest=asked.digest,
@@ -197,10 +199,14 @@ def _purchase(asked: Asked, quote: Quote | None, lock: Lock | None) -> dict[str,
         approved=None if ceiling is None else ceiling / many,
         hours=None if left is None else max(left, _NO_TIME),
         classes=lock.classes if lock else (),
-        experience=read_experience(),
+        experience=_experience(),
         shown=quote.shown() if quote else None,
     )
     return purchase.model_dump(mode="json", exclude_defaults=True)
+
+
+def _experience() -> Experience:
+    return read_experience(Settings(pulumi.runtime.get_config).url)
 
 
 def _before() -> _Before:

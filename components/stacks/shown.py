@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from components.cost.quote import Quote
-from components.home import state_folder
+from components.home import replace, state_folder
 from components.spec.base import Spec
 
 if TYPE_CHECKING:
@@ -40,9 +40,5 @@ def read(stack: str) -> Shown | None:
 
 def write(stack: str, found: Shown) -> None:
     """Remember `found`; where it cannot be written, `up` looks at the market itself."""
-    path = file(stack)
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(found.model_dump_json(indent=1), encoding="utf-8")
-        part.replace(path)
+        replace(file(stack), found.model_dump_json(indent=1))

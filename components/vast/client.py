@@ -26,8 +26,6 @@ from components.vast.wire import Charge, Instance, Offer, SshKey, User, parse_li
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-DEFAULT_URL: Final = "https://console.vast.ai"
-
 SPACING: Final[dict[str, float]] = {
     "search": 6.0,
     "create": 4.5,

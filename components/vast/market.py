@@ -6,17 +6,17 @@ Nothing here fails: who only looks at a price must not be stopped by a missing k
 from __future__ import annotations
 
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import ValidationError
 
 from components.errors import VastError
-from components.home import state_folder
+from components.home import replace, state_folder
 from components.vast import offers
 from components.vast.machines import BadMachines
 from components.vast.settings import Settings
@@ -36,6 +36,7 @@ class Market:
     """Offers of one moment.
 
     Attributes:
+        url: of the API.
         offers: what the search for a node found; empty where nothing is known.
         when: epoch seconds of it.
         source: `market` within five minutes, `last known` earlier, `preset` where nothing is known.
@@ -43,6 +44,7 @@ class Market:
         problem: why the market was not asked, empty where it was.
     """
 
+    url: str
     offers: tuple[Offer, ...]
     when: float
     source: Literal["market", "last known", "preset"]
@@ -61,22 +63,22 @@ def look(node: Node, config: Callable[[str], str | None], newer_than: float = 0)
     settings, query = Settings(config), offers.query(node)
     key = json.dumps([settings.url, query], sort_keys=True)
     file = state_folder() / "market" / f"{sha256(key.encode()).hexdigest()[:16]}.json"
-    bad, now = frozenset(BadMachines(settings.url).ids()), time.time()
+    seen = partial(Market, settings.url, bad_machines=frozenset(BadMachines(settings.url).ids()))
     when, kept = _kept(file)
+    now = time.time()
     if kept and now - _FRESH < when <= now and when >= newer_than:
-        return Market(kept, when, "market", bad)
+        return seen(kept, when, "market")
     try:
         found = tuple(settings.api(patient=False).search(query))
     except (VastError, ValidationError) as error:
         problem = str(error).splitlines()[0]
-        return (
-            Market(kept, when, "last known", bad, problem)
-            if kept
-            else Market((), now, "preset", bad, problem)
-        )
+        if kept:
+            return seen(kept, when, "last known", problem=problem)
+        return seen((), now, "preset", problem=problem)
     with suppress(OSError):
-        _keep(file, now, found)
-    return Market(found, now, "market", bad)
+        content = {"when": now, "offers": [offer.model_dump() for offer in found]}
+        replace(file, json.dumps(content))
+    return seen(found, now, "market")
 
 
 def _kept(file: Path) -> tuple[float, tuple[Offer, ...]]:
@@ -86,11 +88,3 @@ def _kept(file: Path) -> tuple[float, tuple[Offer, ...]]:
         return float(content["when"]), tuple(map(Offer.model_validate, content["offers"]))
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0, ()
-
-
-def _keep(file: Path, now: float, found: tuple[Offer, ...]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = {"when": now, "offers": [offer.model_dump() for offer in found]}
-    part = file.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    part.replace(file)

@@ -6,11 +6,13 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from components.errors import VastError
-from components.vast.client import DEFAULT_URL, Api
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from components.vast.client import Api
+
+DEFAULT_URL: Final = "https://console.vast.ai"
 _HASTE: Final = (3.0, 8.0)
 """Seconds to connect and to wait, for what a person waits for and may do without."""
 
@@ -44,4 +46,6 @@ class Settings:
                 "no Vast.ai API key. Set one with `pulumi config set --secret vast:apiKey KEY` or "
                 "VAST_API_KEY; to try fragua for nothing, run ./fragua demo or ./fragua simulator."
             )
+        from components.vast.client import Api  # noqa: PLC0415 - where the market is, is known without HTTP
+
         return Api(self.url, self._key) if patient else Api(self.url, self._key, tries=1, timeout=_HASTE)
