@@ -36,7 +36,8 @@ def run(root: Path, what: str, form: Format, *, lock: bool) -> None:
     elif lock:
         raise FraguaError("--lock: name a stack; what its last preview showed is approved")
     else:
-        name, quote = what, _of_job(Path(what).expanduser())
+        path = Path(what).expanduser()
+        name, quote = path.name, _of_job(path)
     print(_rendered(name, quote, form), end="")
     if lock:
         path = locks.file(root, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
@@ -147,7 +148,7 @@ def _quote(
 def _going_on(asked: Asked, before: _Before) -> Quote:
     """Return the quote of what goes on with the machines that run, at their own prices."""
     machine = before.machines["node"]
-    price = before.running / asked.machines
+    price = fmean(each["price"] for each in before.machines.values())
     terms = Terms(
         gpu=machine["gpu"],
         gpus=int(machine["gpu_count"]),
