@@ -16,6 +16,7 @@ import pytest
 import requests
 from engine_runs import Cloud, MakeStack, Stack, descendants
 
+from components.record import store
 from components.remote.shell import connect
 from toolchain.bootstrap import ROOT
 
@@ -173,6 +174,20 @@ def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> N
         "run.html",
         "run.json",
     ]
+
+
+def test_the_record_tells_what_calibration_needs(stack: Stack) -> None:
+    fragua(stack, "watch", stack.name)
+    record = store.read(ROOT / stack.outputs()["checkpoints"])
+    said = fragua(stack, "calibrate")
+
+    assert record
+    assert [each.market for each in record.machines] == [stack.environment["VAST_URL"]]
+    rented = stack.resource("vast:Instance")["outputs"]["interruptible"]
+    assert [each.interruptible for each in record.machines] == [rented]
+    assert record.cost.foreseen_hours
+    assert record.parts[-1].seconds_per_step
+    assert f"runs on {stack.environment['VAST_URL']}" in said
 
 
 def test_tensorboard_answers_through_its_tunnel(stack: Stack, until: Until) -> None:
