@@ -13,6 +13,7 @@ from cli.fleet import fleet
 from cli.stacks import account, survey
 from components.errors import FraguaError
 from components.spec.base import Duration
+from components.vast.orphans import Kind
 from components.vast.release import release
 
 if TYPE_CHECKING:
@@ -74,15 +75,14 @@ def reap(
         _show(seen, found)
     ended: list[int] = []
     if destroy and (ends := ending(found, named)):
-        if not yes:
-            if not _agreed(ends):
-                return FOUND
-            # while a person thought about it, an `up` may have taken up what was an orphan
-            still = {each.instance.id for each in look().judged(grace, named)}
-            ends = [each for each in ends if each.instance.id in still]
+        if not (yes or _agreed(ends)):
+            return FOUND
+        # meanwhile an `up` may have taken up what was an orphan
+        still = {each.instance.id for each in look().judged(grace, named)}
+        ends = [each for each in ends if each.instance.id in still]
         ended = _end(api, ends, named)
         if not as_json:
-            print(f"ended: {', '.join(map(str, ended)) or 'nothing'}")
+            _tell(ends)
     if as_json:
         print(json.dumps(_described(seen, found, ended), indent=1))
     return FOUND if found else UNDECIDED if seen.undecided else NOTHING
@@ -144,6 +144,12 @@ def _show(seen: Fleet, found: list[Finding]) -> None:
         does = "stops" if each.action == "stop" else "destroys"
         voice.line(f"  {each.why}; `./fragua reap --destroy{number}` {does} it")
     voice.line(f"{len(found)} found, {sum(each.rate for each in found):.3f} $/h")
+
+
+def _tell(ended: list[Finding]) -> None:
+    print(f"ended: {', '.join(str(each.instance.id) for each in ended) or 'nothing'}")
+    for stack in sorted({each.stack for each in ended if each.kind is not Kind.ORPHAN}):
+        print(f"stack {stack} does not know yet: `pulumi refresh -s {stack}` tells it")
 
 
 def _described(seen: Fleet, found: list[Finding], ended: list[int]) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def _read(workspace: auto.LocalWorkspace, name: str) -> Stack | str:
         deployment = json.loads(done.stdout)["deployment"]
     try:
         return stack_of(name, deployment or {})
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return f"its state is not as fragua writes it ({type(error).__name__}: {error})"
 
 
@@ -181,7 +181,7 @@ def stack_of(name: str, deployment: Mapping[str, Any]) -> Stack:
     """Return what the exported state `deployment` of stack `name` says.
 
     Raises:
-        KeyError, TypeError, ValueError: it is not as fragua writes it.
+        AttributeError, KeyError, TypeError, ValueError: it is not as fragua writes it.
     """
     resources = deployment.get("resources") or []
     keys = _of(resources, "vast:SshKey")

@@ -7,7 +7,8 @@ import pytest
 from engine_runs import Cloud, MakeStack, Stack
 
 from cli import reap, status
-from cli.stacks import survey
+from cli.stacks import account, survey
+from components.errors import FraguaError
 
 
 def test_an_orphan_is_reaped_and_a_healthy_stack_is_not(
@@ -24,13 +25,15 @@ def test_an_orphan_is_reaped_and_a_healthy_stack_is_not(
     for name, value in kept.environment.items():
         monkeypatch.setenv(name, value)
 
+    cloud.ask("POST", "fault", effect="delay", seconds=4, method="GET", path="instances")
     running = [kept.start("up", "--yes", "--skip-preview", "--stack", name) for name in ("kept", "lost")]
     until(lambda: [each for each in survey(kept.folder).stacks if each.state.renting])
+    cloud.ask("DELETE", "fault")
     for process in running:
         output, _ = process.communicate(timeout=200)
         assert process.returncode == 0, output
     [orphan], [healthy] = cloud.billing("lost/"), cloud.billing("kept/")
-    cloud.ask("POST", "clock", advance=3600)
+    cloud.ask("POST", "clock", advance=2000)
 
     assert run(kept, capsys) == (0, [], [])
     status.run(kept.folder, as_json=True)
@@ -48,7 +51,25 @@ def test_an_orphan_is_reaped_and_a_healthy_stack_is_not(
     code, [found], _ = run(kept, capsys, destroy=True)
     assert (code, found["instance"], found["kind"], found["ended"]) == (2, orphan, "orphan", True)
     assert (cloud.billing("lost/"), cloud.billing("kept/")) == ([], [healthy])
-    kept.pulumi("destroy", "--yes", "--skip-preview", "--stack", "kept")
+
+    monkeypatch.setenv("PULUMI_BACKEND_URL", (kept.folder / "elsewhere").as_uri())
+    [problem] = survey(kept.folder).unreadable
+    assert problem.startswith("the backend: unable to open")
+
+
+def test_the_key_is_that_of_the_settings_where_the_environment_has_none(
+    make_stack: MakeStack, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = make_stack("keyed")
+    stack.pulumi("config", "set", "--secret", "vast:apiKey", cloud.api_key)
+    for name, value in stack.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("VAST_API_KEY")
+
+    assert account(stack.folder).user().credit > 0
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "another")
+    with pytest.raises(FraguaError, match=r"Pulumi.keyed.yaml: vast:apiKey cannot be read: .*passphrase"):
+        account(stack.folder)
 
 
 def run(

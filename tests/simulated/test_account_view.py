@@ -179,14 +179,11 @@ def test_a_person_is_asked(
     assert len(lost.billing) == left
 
 
-def test_what_an_up_took_up_while_the_person_thought_is_left(
-    start: Start, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_an_up_took_up_meanwhile_is_left(start: Start, cloud: Cloud) -> None:
     lost = start()
     [machine] = lost.acquire()
-    monkeypatch.setattr("builtins.input", lambda _: "y")
     moments = iter([looked(cloud), looked(cloud, stack(lost, machine))])
-    reap(lambda: next(moments), cloud.api(), [], destroy=True, yes=False, grace=0, as_json=False)
+    reap(lambda: next(moments), cloud.api(), [], destroy=True, yes=True, grace=0, as_json=False)
 
     assert lost.billing == [machine.instance.id]
 
