@@ -36,8 +36,8 @@ _SENT: Final = re.compile(r" sent .*\((\d+) %\)")
 _IMAGES: Final = 20
 _JOB: Final = {
     "training.epochs": 8,
-    "training.save_every_epochs": 8,
-    "dataset.repeats": 10,
+    "training.save_every_epochs": 4,
+    "dataset.repeats": 6,
     "samples.every_epochs": 4,
     "samples.prompts[0].prompt": "papercut landscape, a lake behind hills at dusk",
 }

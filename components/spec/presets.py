@@ -2,7 +2,8 @@
 
 The guide asks for an A100 of 40 GB for everything that trains. Reports and sd-scripts' own numbers say less:
 a LoRA takes 8 to 16 GB, a full fine-tune 26 with AdamW8bit and 17 with a fused Adafactor. More kinds of GPU
-are more offers to choose from; which of them makes the job cheapest, `components.cost` finds out.
+are more offers to choose from; which of them makes the job cheapest, `components.cost` finds out. A training
+can go on elsewhere after a bid is lost, so it may bid; what serves would be gone, so it does not.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "ram": 48,
         "internet": {"down": 500, "up": 200},
         "max_price": 3.0,
+        "bid": "auto",
     },
     # 24 GB: batches of 4 at 1024 pixels, where 12 would do for one image. Memory: loading the base model
     # takes 16 GB for a moment.
@@ -43,6 +45,7 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "ram": 24,
         "internet": {"down": 200, "up": 50},
         "max_price": 3.0,
+        "bid": "auto",
     },
     # 16 GB: SDXL at 1024 pixels takes 8 to 9, a refiner, upscaler or more LoRAs the rest. The RTX 4060 that
     # the guide names has 8; the 4060 Ti has 16.

@@ -24,7 +24,7 @@ def test_the_demo_passes_changes_no_tracked_file_and_breaks_off_cleanly() -> Non
 
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.strip().splitlines()[-1]
-    assert re.fullmatch(r"demo: PASS checkpoints=1 images=1 billed=\$\d+\.\d\d billing-now=0", last)
+    assert re.fullmatch(r"demo: PASS checkpoints=2 images=1 billed=\$\d+\.\d\d billing-now=0", last)
     assert "0 instances billing" in done.stdout
     assert tracked() == before
     home = re.search(r"brought home (\S+\.safetensors) \(.* MB\), sha256 ([0-9a-f]{16})", done.stdout)

@@ -114,7 +114,7 @@ def test_what_is_accepted_by_name_is_only_told() -> None:
     [warning] = found.warnings
     assert warning == (
         "job.yaml:19: training.scheduler: a full fine-tune that resumes draws cosine over the epochs that "
-        "are left: its rate jumps; take constant_with_warmup, or a node on demand"
+        "are left: its rate jumps; take constant_with_warmup, or rent on demand (node.bid: null)"
     )
 
 

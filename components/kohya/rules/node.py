@@ -85,7 +85,7 @@ NODE: Final = (
         "lr_scheduler",
         _ends_elsewhere,
         "a full fine-tune that resumes draws {o.lr_scheduler} over the epochs that are left: its rate jumps",
-        "take constant_with_warmup, or a node on demand",
+        "take constant_with_warmup, or rent on demand (node.bid: null)",
         CONSENT,
     ),
     Rule(
@@ -93,7 +93,7 @@ NODE: Final = (
         "train_text_encoder",
         lambda s: s.interruptible and s.full and s.o.fused_backward_pass and s.o.train_text_encoder,
         "resuming with fused_backward_pass and trained text encoders has failed (sd-scripts issue 1369)",
-        "leave one of them out, or take a node on demand",
+        "leave one of them out, or rent on demand (node.bid: null)",
         CONSENT,
     ),
     Rule(
@@ -101,7 +101,7 @@ NODE: Final = (
         "fused_optimizer_groups",
         lambda s: s.interruptible and s.full and s.o.fused_optimizer_groups,
         "a resume restores the optimizer of the first group only",
-        "leave it out, or take a node on demand",
+        "leave it out, or rent on demand (node.bid: null)",
         CONSENT,
     ),
     Rule(
@@ -109,7 +109,7 @@ NODE: Final = (
         "token_warmup_step",
         lambda s: s.interruptible and any(each.token_warmup_step for each in s.subsets),
         "sd-scripts counts steps from 0 after a resume, so the warmup of tags begins anew",
-        "leave it out, or take a node on demand",
+        "leave it out, or rent on demand (node.bid: null)",
         CONSENT,
     ),
     Rule(
