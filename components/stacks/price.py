@@ -28,6 +28,7 @@ from components.stacks.asked import quoted, ranked
 from components.stacks.shown import Shown
 from components.vast import policy
 from components.vast.settings import Settings
+from components.vast.unmet import nothing_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,6 +102,7 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
     Raises:
         SpecError: the deadline is past, the cheapest offer is dearer than budget.max_total, or the lock file
             is stale or unreadable.
+        NoOffer: `up` would find nothing to rent.
     """
     stack = pulumi.get_stack()
     path = locks.file(Path(), stack)
@@ -117,7 +119,10 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
 def _quote(
     asked: Asked, before: _Before, stack: str, lock: Lock | None, place: Callable[[str], str]
 ) -> tuple[Quote, dict[str, Any]]:
-    """Return the quote that holds, and the output that tells it."""
+    """Return the quote that holds, and the output that tells it.
+
+    Where nothing fits, a preview says so; an `up` ends, so that what is there is not destroyed for nothing.
+    """
     last, keeps, now = shown.read(stack), before.keeps(asked), time.time()
     known = last.quote if last and last.quote.digest == asked.digest else None
     old = before.cost if before.cost and before.cost["digest"] == asked.digest else None
@@ -128,17 +133,23 @@ def _quote(
     if not keeps:
         _in_time(asked, place)
     if going := not pulumi.runtime.is_dry_run():
-        if last and known and now - last.at < _APPROVED_FOR:
+        if last and known and known.options and now - last.at < _APPROVED_FOR:
             shown.write(stack, last.model_copy(update={"tried": now}))
+            _affordable(asked, known, place)
             return known, known.outputs()
-        if old:
+        if old and quotes.restored(old).options:
             return quotes.restored(old), old
+    nothing = None
     if keeps:
         quote = _going_on(asked, before)
     else:
-        ranking, seen = ranked(asked, pulumi.runtime.get_config, lock, last.tried if last else 0)
+        newer_than = now if going else last.tried if last else 0
+        ranking, seen = ranked(asked, pulumi.runtime.get_config, lock, newer_than)
         quote = quoted(asked, ranking, seen, lock, before.running, before.total)
+        nothing = nothing_fits(ranking) if not quote.options else None
     shown.write(stack, Shown(quote=quote, at=now, tried=now if going else 0))
+    if going and nothing:
+        raise nothing
     first, *rest = text(quote)
     pulumi.log.info("\n  ".join(["price: " + first, *rest]))
     _affordable(asked, quote, place)

@@ -12,7 +12,7 @@ import pytest
 from rented import Cloud
 
 from components.cost.purchase import Purchase
-from components.errors import SpecError
+from components.errors import NoOffer, SpecError
 from components.spec.machine import MachineJob
 from components.stacks import lock, price, shown
 from components.stacks.asked import Asked, of_machine
@@ -301,6 +301,23 @@ def test_nothing_that_fits_is_said_and_is_no_failure(stack: Stack) -> None:
         "machines": 1,
         "prices": "market",
     }
+
+
+def test_up_ends_where_nothing_fits_and_does_not_count_as_approval(stack: Stack) -> None:
+    poor = asked(max_price=0.01)
+    stack.preview(poor)
+    with pytest.raises(NoOffer, match=r"no offer fits: 0 fit; not: .* dearer than 0\.01"):
+        stack.up(poor)
+    stack.state.holds(asked(), stack.preview(asked()).outputs)
+    with pytest.raises(NoOffer):
+        stack.up(asked(max_price=0.01, image="debian"))
+
+
+def test_what_cannot_be_paid_is_refused_by_up_too(stack: Stack) -> None:
+    poor = asked(budget={"max_total": 0.05})
+    for run in (stack.preview, stack.up, stack.up):
+        with pytest.raises(SpecError, match="is less than the cheapest"):
+            run(poor)
 
 
 def test_an_adopted_machine_has_no_price(stack: Stack) -> None:
