@@ -9,12 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from components.cost.experience import Experience
+from components.cost.speeds import pace, together
+from components.cost.survival import hazard
+from components.cost.terms import Terms
+from components.cost.work import Work
 from components.dataset.declared import Declared, buckets
 from components.dataset.steps import estimate
 from components.errors import SpecError
 from components.kohya.fit import fit
 from components.kohya.memory import Shape, checkpoint_gb, state_gb
 from components.kohya.resume import interval
+from components.spec import gpus
 
 if TYPE_CHECKING:
     from components.spec.dataset import Subset
@@ -24,10 +30,8 @@ _SAMPLES: Final = 2000
 _EPOCHS: Final = 10
 _SAVES: Final = 10
 
-_IMAGE_SECONDS: Final = 1.2
-"""For an image of a step, as reported for an RTX 3090; nobody knows the GPU before it is rented."""
-_UNINTERRUPTED: Final = 4 * 3600.0
-"""Seconds until an interruptible machine is lost, in the mean: an assumption, until run records tell."""
+_OVER_LEAST: Final = 1.2
+"""How many times the least bid that wins an interruptible machine is held for: nobody knows it before."""
 _DISK_GB_A_SECOND: Final = 0.5
 _DOLLARS_A_GB: Final = 0.01
 """For traffic out of a machine: hosts ask 0 to 0.04 $."""
@@ -150,19 +154,35 @@ def _save_every(job: TrainJob, shape: Shape, epochs: int, steps: int | None, not
     every = max(1, epochs // _SAVES)
     why = f"about {_SAVES} checkpoints"
     if job.node.bid is not None and steps:
-        epoch_seconds = (
-            steps / epochs * shape.batch_size * job.training.gradient_accumulation * _IMAGE_SECONDS
-        )
+        images = steps / epochs * shape.batch_size * job.training.gradient_accumulation
         gb = state_gb(shape) + checkpoint_gb(shape)
         save_seconds = (
             gb / _DISK_GB_A_SECOND
             + gb * _DOLLARS_A_GB / (job.node.fixed_bid or job.node.max_price / 2) * 3600
         )
-        every = interval(epoch_seconds, save_seconds, _UNINTERRUPTED, epochs)
+        bid = Terms(gpu="", price=_OVER_LEAST, min_bid=1, reliability=job.node.reliability)
+        every = interval(
+            images * _image_seconds(job, shape), save_seconds, 3600 / hazard(bid, Experience()), epochs
+        )
         why = "losing epochs and saving states cost least in all (Young's formula)"
     if every > 1:
         notes.append(f"training.save_every_epochs {every}: {why}")
     return every
+
+
+def _image_seconds(job: TrainJob, shape: Shape) -> float:
+    """Return the seconds of an image on the slowest GPU that the job allows: which it gets is not known."""
+    work = Work(
+        kind="lora" if job.lora else "full",
+        megapixels=(shape.resolution / 1024) ** 2,
+        batch=shape.batch_size,
+        checkpointing=shape.checkpointing,
+        gpus=shape.processes,
+        disk=job.node.disk,
+    )
+    names = [name for model in job.node.gpu.models for name in gpus.names(model)]
+    slowest = max(pace(Terms(gpu=name, price=0), work, Experience()).seconds for name in names)
+    return slowest * shape.processes / together(work)
 
 
 def _steps(

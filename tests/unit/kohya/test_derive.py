@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from unit_models import found, node, train_job, train_jobs
+from unit_models import found, node, settings_of, train_job, train_jobs
 
 from components.errors import SpecError
 from components.kohya.derive import Settings, derive
@@ -287,3 +287,13 @@ def test_each_smaller_shape_needs_less_and_shows_as_many_images_a_step(job: Trai
         kept = {"batch_size": shape.batch_size, "checkpointing": shape.checkpointing}
         assert replace(after, **kept) == shape
         shape = after
+
+
+def test_an_interruptible_run_saves_more_often_the_longer_an_epoch_can_take() -> None:
+    def every(*models: str) -> int:
+        rented = node(gpu={"models": models, "vram": 12}, bid=0.3, disk=200)
+        training = {"epochs": 100, "batch_size": 1, "gradient_checkpointing": True}
+        return settings_of(train_job(node=rented, training=training), 100).save_every
+
+    assert every("RTX 3060") < every("RTX 3090") < every("H100 SXM")
+    assert every("H100 SXM", "RTX 3060") == every("RTX 3060")
