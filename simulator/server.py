@@ -7,6 +7,7 @@ import logging
 import socket
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,7 @@ class Simulator:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         data, seed, scale, calm, make_host = self._options
         world = self.world = World(
-            data, seed=seed, scale=scale, calm=calm, make_host=make_host or _real_machines()
+            data, seed=seed, scale=scale, calm=calm, make_host=make_host or self._real_machines()
         )
         account_keys = world.keys.of_account() or [world.keys.create("account", world.settle())]
         self.api_key = account_keys[0].key
@@ -131,6 +132,11 @@ class Simulator:
         routes = control_routes(Control(world, faults, calls)) + api_routes(world, self._limiter)
         return Gate(Starlette(routes=routes), faults, calls)
 
+    def _real_machines(self) -> MakeHost:
+        from simulator.machine.host import make_host  # noqa: PLC0415 - tests bring their own machines
+
+        return partial(make_host, api=self._socket.getsockname()[1])
+
     async def _tick(self, world: World, serving: asyncio.Task[None]) -> None:
         count = 0
         while not self._stopping.is_set() and not serving.done():
@@ -140,9 +146,3 @@ class Simulator:
             else:
                 world.settle()
             await asyncio.sleep(TICK)
-
-
-def _real_machines() -> MakeHost:
-    from simulator.machine.host import make_host  # noqa: PLC0415 - tests bring their own machines
-
-    return make_host

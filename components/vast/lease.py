@@ -6,7 +6,8 @@ Vast.ai gives each container. It adds up `/proc/uptime`, so that neither a wrong
 limit; a container that was down is not billed for its GPU, and that time does not count. Files there:
 
 - `limits`: as `Lease.limits` writes them; `renewed` is written at each renewal, and taken away once seen;
-- `count`: what was added up; `lock` is held while the watchdog runs, and a second one ends at once;
+- `count`: what was added up; `lock` is held while the watchdog runs, and a second one ends at once; a line
+  to `wake` lets it look at once;
 - `fetched`: the trainings whose checkpoints are all at home, by run; `finish` if nothing more is to come;
 - `ended`: why it is ending the machine; `log`: each try.
 """
@@ -108,6 +109,8 @@ class LeaseStatus:
 _WATCHDOG: Final = r"""cd ~/.fragua/lease && exec 9>> lock && flock -w 5 9 || exit 0
 trap '' HUP
 umask 077
+[ -p wake ] || mkfifo wake
+exec 8<> wake
 jobs="WORKSPACE/.fragua/jobs"
 age=0 since=0 quiet=0 spent=0 rx=0 last=new tries=0 next=0 grace=0 code=
 now() { read -r up _ < /proc/uptime; up=${up%.*}; }
@@ -174,7 +177,7 @@ while :; do
   elif [ $up -ge $next ] && [ $up -ge $grace ]; then
     end
   fi
-  sleep $poll 9>&-
+  read -r -t $poll -u 8 _ || [ $? -gt 128 ] || sleep $poll 9>&-
 done
 """
 """Words in capitals are replaced: the braces of Python and of bash do not mix."""
@@ -217,6 +220,7 @@ umask 077
 {change}
 echo since=0 {"quiet=0" if used else ""} > renewed.new
 mv renewed.new renewed
+[ ! -p wake ] || echo 1<> wake
 {_KEEPER}
 """
 

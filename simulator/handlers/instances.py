@@ -35,6 +35,10 @@ def manage(world: World, call: Call) -> dict[str, Any]:
     """PUT instances/{id}: start, stop or label."""
     contract, body = own_contract(world, call), call.fields()
     if "label" in body:
+        if call.key.instance is not None:
+            raise APIError(
+                403, "auth_error", "A container's key starts, stops and destroys its instance only."
+            )
         label = body["label"]
         if label is not None and not isinstance(label, str):
             raise invalid_args("label: expected a string.")

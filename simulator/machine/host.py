@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from simulator.machine.spec import Host, MachineSpec
 
 PUBLIC_ADDRESS = "127.0.0.1"
+CONTAINERS_ADDRESS = "127.0.0.2"  # from which the API hears them
 WEB_VARIABLE = "FRAGUA_SIMULATOR_WEB"
 MAX_PORT = 65535
 
@@ -48,6 +49,7 @@ class Machine:
         *,
         isolation: Isolation | None = None,
         web: Path | None = None,
+        api: int | None = None,
     ) -> None:
         """Describe a machine whose files live under `root`.
 
@@ -57,11 +59,13 @@ class Machine:
             root: directory of its own; a machine that was here before keeps its disk and host key.
             isolation: how far it is kept apart; by default as far as this host allows.
             web: folder tree `<host>/<path>` that stands for the internet.
+            api: port of the API on this host, which the container too finds at its 127.0.0.1.
         """
         self._spec = spec
         self._clock = clock
         self._scale = 0.0
         self._wanted = isolation
+        self._api = api
         self._files = Files(root, spec, web)
         self._files.create()
         self._log = root / "log"
@@ -121,6 +125,7 @@ class Machine:
         self._sandbox = await self._open_sandbox()
         try:
             self._write_facts()
+            await self._open_api(self._sandbox)
             asked = self._open_ports(self._sandbox)
             variables = environment.container_environment(self._spec, asked, self._keys, PUBLIC_ADDRESS)
             if image.is_vast_image(self._spec.image):
@@ -181,6 +186,22 @@ class Machine:
                 )
             return sandbox
         raise SandboxError("; ".join(refusals))
+
+    async def _open_api(self, sandbox: Sandbox) -> None:
+        """Let the container reach the API, and no more of this host; not even the control plane."""
+        if self._api is None or sandbox.isolation is Isolation.NONE:
+            return
+        address = PUBLIC_ADDRESS, self._api
+
+        async def serve(client: socket.socket) -> None:
+            with socket.socket() as outer:
+                outer.setblocking(False)
+                outer.bind((CONTAINERS_ADDRESS, 0))
+                await asyncio.get_running_loop().sock_connect(outer, address)
+                await relay(client, outer)
+
+        listener = await sandbox.listen(self._api)
+        self._listening.append(PublicPort(Traffic(), serve, listener=listener))
 
     def _open_ports(self, sandbox: Sandbox) -> dict[str, int]:
         """Open every public port; return the numbers by the port that was asked for."""
@@ -261,10 +282,10 @@ class Machine:
             sandbox.spawn(argv, env, env["HOME"], *streams).close()
 
 
-def make_host(spec: MachineSpec, clock: Clock, root: Path) -> Host:
-    """Return the machine of a contract, down; its files live under `root`."""
+def make_host(spec: MachineSpec, clock: Clock, root: Path, *, api: int | None = None) -> Host:
+    """Return the machine of a contract, down; its files live under `root`, the API is at port `api`."""
     web = os.environ.get(WEB_VARIABLE)
-    return Machine(spec, clock, root, web=Path(web) if web else None)
+    return Machine(spec, clock, root, web=Path(web) if web else None, api=api)
 
 
 def _reserve_again(file: Path) -> socket.socket:

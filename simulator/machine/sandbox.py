@@ -216,6 +216,20 @@ class Sandbox:
             raise
         return inner
 
+    async def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens at 127.0.0.1 as seen from inside.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        with _ask(self._control, {"socket": socket.AF_INET}) as reply:
+            fd = await _receive_fd(reply)
+        listener = socket.socket(fileno=fd)
+        listener.setblocking(False)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+        return listener
+
     async def close(self) -> None:
         """Kill every process of the container at once; returns when all are gone."""
         self._control.close()

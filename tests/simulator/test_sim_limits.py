@@ -114,6 +114,7 @@ def test_a_containers_key_may_start_stop_and_destroy_itself_and_nothing_else(api
         ("GET", f"/api/v0/instances/{own}/", None),
         ("GET", "/api/v1/instances/", None),
         ("PUT", f"/api/v0/instances/{other}/", {"state": "stopped"}),
+        ("PUT", f"/api/v0/instances/{own}/", {"label": "mine"}),
         ("DELETE", f"/api/v0/instances/{other}/", {}),
         ("GET", "/api/v0/users/current/", None),
         ("POST", "/api/v0/bundles/", {}),

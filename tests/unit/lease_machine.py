@@ -101,15 +101,19 @@ class Machine:
     def looked(self) -> None:
         """Wait until the watchdog has looked at the present twice: what it does about it is done then."""
         for _ in range(2):
-            count = self.folder / "count"
-            before = count.stat().st_ino if count.exists() else 0
-            deadline = time.monotonic() + 20
-            while True:
-                with suppress(FileNotFoundError):
-                    if count.stat().st_ino != before and f" last={self.up} " in count.read_text():
-                        break
+            before, deadline = self._count()[0], time.monotonic() + 20
+            while (now := self._count())[0] == before or f" last={self.up} " not in now[1]:
                 assert time.monotonic() < deadline, "the watchdog does not look"
-                time.sleep(0.005)
+                with suppress(FileNotFoundError):
+                    pipe = os.open(self.folder / "wake", os.O_RDWR)
+                    os.write(pipe, b"\n")
+                    os.close(pipe)
+                time.sleep(0.02)
+
+    def _count(self) -> tuple[int, str]:
+        with suppress(FileNotFoundError), (self.folder / "count").open() as file:
+            return os.fstat(file.fileno()).st_ino, file.read()
+        return 0, ""
 
     def later(self, seconds: int) -> None:
         """Let time pass, and the watchdog look."""
