@@ -18,7 +18,7 @@ _EVERY: Final = 300.0
 
 
 class Bids:
-    """Raises the bid of a stack's machine in place where `bid: auto` rented it and that pays."""
+    """Changes the bid of a stack's machine in place where `bid: auto` rented it and that pays."""
 
     def __init__(self, stack: auto.Stack) -> None:
         """Ask nothing yet."""
@@ -52,7 +52,7 @@ class Bids:
         return self.look({}, share)
 
     def limits(self, machine: dict[str, Any]) -> str:
-        """Return the limits of the machine's lease at its raised price; empty where that is what it was."""
+        """Return the limits of the machine's lease at its changed price; empty where that is what it was."""
         rate = self._rates.get(int(machine["instance_id"]))
         return Lease.model_validate(machine.get("lease") or {}).limits(rate) if rate else ""
 

@@ -93,8 +93,8 @@ def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) ->
             if said.count(said[-1]) >= _MOST_TIMES:
                 raise
             voice.line(f"{error}; asking Vast.ai what became of the machine")
-            if raised := bids.rescue(found["props"], watching.left):
-                voice.line(raised)
+            if rebid := bids.rescue(found["props"], watching.left):
+                voice.line(rebid)
             if _replaced(stack, int(found["instance"]), voice):
                 watching.lost(str(error))
         else:
@@ -198,10 +198,10 @@ class Watching:
             if time.monotonic() - self._looked > _LOOK_AROUND:
                 self._look_around(shell, follower)
             machine = self._found["props"]
-            if raised := self._bids.look(machine, self.left):
+            if rebid := self._bids.look(machine, self.left):
                 voice.still()
-                voice.line(raised)
-            if raised or time.monotonic() - self._renewed > _RENEW:
+                voice.line(rebid)
+            if rebid or time.monotonic() - self._renewed > _RENEW:
                 self._renewed = time.monotonic()
                 shell.run("renewing the lease", renew_script(self._bids.limits(machine)))
             price, spent = self._found["pricePerHour"], progress.step * progress.seconds_per_step

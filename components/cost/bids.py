@@ -34,7 +34,7 @@ def best_bid(work: Work, terms: Terms, most: float, experience: Experience) -> t
     if not terms.min_bid:
         return None
     highest = floor(round(most * _CENT_TENTHS, 6))
-    least = ceil(round(terms.min_bid * _CENT_TENTHS, 6))
+    least = max(1, ceil(round(terms.min_bid * _CENT_TENTHS, 6)))  # Vast.ai takes no bid below a tenth
     if least > highest:
         return None
     tenths = {min(highest, ceil(least * ratio)) for ratio in _RATIOS}

@@ -25,7 +25,7 @@ from components.vast.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from components.vast.bidding import Raise
+    from components.vast.bidding import Rebid
     from components.vast.wire import Instance
 
 Props = dict[str, Any]
@@ -101,8 +101,8 @@ class Account:
             self.api.attach_key(instance_id, new.public_key)
         return {**machine, "label": new.label}
 
-    def reconsider(self, machine: Props, share: float) -> Raise | None:
-        """Raise the bid of a machine of `bid: auto` in place, where its price moved and that still pays.
+    def reconsider(self, machine: Props, share: float) -> Rebid | None:
+        """Change the bid of a machine of `bid: auto` in place, where its price moved and that pays.
 
         Args:
             machine: the resource's outputs.

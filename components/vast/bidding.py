@@ -1,4 +1,4 @@
-"""A bid on a machine that runs or was outbid, looked at again: raised in place where that still pays."""
+"""A bid on a machine that runs or was outbid, looked at again: changed in place where that pays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from components.cost.raising import going_on, raised, rest
+from components.cost.rebidding import going_on, rebid, rest
 from components.cost.terms import Terms
 from components.vast import offers
 from components.vast.status import Status, status
@@ -26,8 +26,8 @@ _RESUMES: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Raise:
-    """A bid that was raised.
+class Rebid:
+    """A bid that was changed.
 
     Attributes:
         why: what was done and why, for a person.
@@ -45,10 +45,11 @@ def reconsider(
     purchase: Purchase,
     share: float,
     bad_machines: Collection[int] = (),
-) -> Raise | None:
-    """Raise the bid of an interruptible machine of `bid: auto` where that costs less than anything else.
+) -> Rebid | None:
+    """Change the bid of an interruptible machine of `bid: auto` where that costs less than anything else.
 
-    The market is asked only where the bid lost: to know what starting anew elsewhere would cost.
+    Vast.ai does not say whether the least bid that it tells of a machine counts the machine's own: while it
+    runs, that is believed only where it is below the own, so that no bid outbids itself.
 
     Args:
         api: the account.
@@ -64,30 +65,31 @@ def reconsider(
     instance = api.instance(instance_id)
     if node.bid != "auto" or instance is None or not instance.is_bid or not instance.min_bid:
         return None
-    state, work, known = status(instance), rest(purchase.work, share), purchase.experience
-    if state not in (Status.RUNNING, Status.OUTBID):
+    outbid, terms = status(instance) is Status.OUTBID, _terms(instance)
+    if not outbid and (status(instance) is not Status.RUNNING or instance.min_bid >= terms.price):
         return None
-    terms = _terms(instance)
-    elsewhere = inf
-    if state is Status.OUTBID:
+    work, known = rest(purchase.work, share), purchase.experience
+    most = node.max_price - terms.disk(node.disk)
+    bid, elsewhere = rebid(work, terms, most, inf, known), inf
+    if bid is not None and bid > terms.price:
         found = api.search(offers.query(node))
         going = purchase.model_copy(update={"work": work})
-        choices = offers.rank(found, node, going, {*bad_machines, instance.machine_id}).choices
-        elsewhere = choices[0].estimate.total if choices else inf
-    most = node.max_price - terms.disk(node.disk)
-    bid = raised(work, terms, most, elsewhere, known)
+        others = offers.rank(found, node, going, {*bad_machines, instance.machine_id}).choices
+        elsewhere = others[0].estimate.total if others else inf
+        bid = rebid(work, terms, most, elsewhere, known)
     if bid is None:
         return None
-    better = terms.model_copy(update={"price": bid})
     api.change_bid(instance.id, bid)
-    text = (
-        f"instance {instance.id}: bid raised from {terms.price:.3f} to {bid:.3f} $/h, since others bid "
+    better = terms.model_copy(update={"price": bid})
+    change = "raised" if bid > terms.price else "lowered"
+    why = (
+        f"instance {instance.id}: bid {change} from {terms.price:.3f} to {bid:.3f} $/h, since others bid "
         f"{instance.min_bid:.3f}; the rest costs {going_on(work, better, known):.2f} $ here"
     )
-    if state is Status.OUTBID:
+    if outbid:
         _await(api, instance.id)
-        text += f", {elsewhere:.2f} $ anew elsewhere" if elsewhere < inf else ", and nothing else fits"
-    return Raise(text, bid + terms.disk(node.disk))
+        why += f", {elsewhere:.2f} $ anew elsewhere" if elsewhere < inf else ", and nothing else fits"
+    return Rebid(why, bid + terms.disk(node.disk))
 
 
 def _terms(instance: Instance) -> Terms:

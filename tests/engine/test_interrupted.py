@@ -121,6 +121,29 @@ def test_where_nothing_can_be_rented_at_first_it_is_tried_again(
     assert len(cloud.billing("scarce/")) == 1
 
 
+def test_an_outbid_machine_is_kept_for_a_higher_bid_where_that_is_cheaper(
+    make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is short: to begin anew elsewhere would take longer than what is left."""
+    config = {
+        "override__dataset__path": dataset,
+        "override__dataset__repeats": 150,
+        "override__node__bid": "auto",
+        "override__training__epochs": 2,
+    }
+    stack = make_stack("kept", job="configs/sdxl-lora.yaml", **config)
+    with losing(stack, cloud, 1, random.Random(1)) as lost:
+        stack.up()
+        checkpoints = followed(stack, monkeypatch)
+
+    assert lost
+    assert checkpoints[-1].name == "animal.safetensors"
+    [contract] = cloud.contracts("kept/")
+    ledger = ledger_of(stack)
+    assert ledger
+    assert {part.machine for part in ledger.parts} == {contract["id"]}
+
+
 def test_watching_again_goes_on_after_a_trainer_that_was_killed(
     make_stack: MakeStack, dataset: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,7 +163,7 @@ def bidder(start: Start, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
     return rent
 
 
-def reconsider(run: Run, instance: Instance, share: float = 1.0) -> bidding.Raise | None:
+def reconsider(run: Run, instance: Instance, share: float = 1.0) -> bidding.Rebid | None:
     wanted = run.request
     return bidding.reconsider(run.cloud.api(), instance.id, wanted.node, wanted.allowed, share)
 
@@ -182,6 +182,39 @@ def test_a_bid_that_is_good_is_left(bidder: Bidder, cloud: Cloud) -> None:
 
     assert reconsider(run, instance) is None
     assert now(run, instance).dph_base == instance.dph_base
+
+
+@pytest.fixture
+def price(cloud: Cloud) -> Iterator[Callable[[float], None]]:
+    """Multiply all prices; they are what they were afterwards."""
+    factors: list[float] = []
+
+    def multiply(factor: float) -> None:
+        factors.append(factor)
+        cloud.ask("POST", "price", multiply=factor)
+
+    yield multiply
+    for factor in factors:
+        cloud.ask("POST", "price", multiply=1 / factor)
+
+
+def test_a_bid_that_wins_follows_the_market_both_ways(
+    bidder: Bidder, cloud: Cloud, price: Callable[[float], None]
+) -> None:
+    run, instance = bidder()
+    price(0.5)
+    lowered = reconsider(run, instance)
+    after = now(run, instance)
+    price(1.08)
+    raised = reconsider(run, instance)
+
+    assert lowered
+    assert "bid lowered from" in lowered.why
+    assert after.min_bid < after.dph_base < instance.dph_base
+    assert raised
+    assert "bid raised from" in raised.why
+    assert now(run, instance).dph_base > after.dph_base
+    assert status(now(run, instance)) is Status.RUNNING
 
 
 def test_near_its_end_an_outbid_job_goes_on_for_a_higher_bid(bidder: Bidder, cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""Whether a bid is raised on the machine that it has, or the job goes on elsewhere. Pure."""
+"""Whether a machine's bid is changed in place, left, or given up for another machine. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from components.cost.work import Work
 
 _WORTH: Final = 0.02
-"""Least share of the rest's cost that raising a bid which still wins has to save: prices wander."""
+"""Least share of the rest's cost that another bid has to save while the one there is wins: prices wander."""
 
 
 def rest(work: Work, share: float) -> Work:
@@ -28,13 +28,13 @@ def rest(work: Work, share: float) -> Work:
     )
 
 
-def raised(
+def rebid(
     left: Work, terms: Terms, most: float, elsewhere: float, experience: Experience | None = None
 ) -> float | None:
-    """Return the bid in $/h to raise to, or None to leave it: it is good, or other machines are cheaper.
+    """Return the bid in $/h to change to, or None to leave it: it is good, or other machines are cheaper.
 
-    A bid is never lowered. One that wins is raised where the mean of what it then costs, losses included, is
-    less by 2 %; one that lost, where going on here costs less than starting anew elsewhere.
+    One that wins follows the market both ways, where the rest then costs 2 % less in the mean, losses
+    included. None is raised unless going on here then costs less than starting anew elsewhere.
 
     Args:
         left: what is left of the job, as it would be started anew.
@@ -45,14 +45,16 @@ def raised(
     """
     experience = experience or Experience()
     found = best_bid(left, terms, most, experience)
-    if found is None or found[0].price <= terms.price:
+    if found is None or found[0].price == terms.price:
         return None
     better, taken = found
+    here = going_on(left, better, experience)
+    if better.price > terms.price and here >= elsewhere:
+        return None
     wins = terms.min_bid is not None and terms.price >= terms.min_bid
-    if wins:
-        saved = going_on(left, terms, experience) - going_on(left, better, experience)
-        return better.price if saved > _WORTH * taken.total else None
-    return better.price if going_on(left, better, experience) < elsewhere else None
+    if wins and going_on(left, terms, experience) - here <= _WORTH * taken.total:
+        return None
+    return better.price
 
 
 def going_on(left: Work, terms: Terms, experience: Experience) -> float:

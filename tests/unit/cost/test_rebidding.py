@@ -1,4 +1,4 @@
-"""A bid is raised only where that is cheaper than what else there is, and never beyond what it may be."""
+"""A bid is changed only where that is cheaper than what else there is, and never beyond what it may be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.cost.estimate import estimate
 from components.cost.experience import Experience
-from components.cost.raising import going_on, raised, rest
+from components.cost.rebidding import going_on, rebid, rest
 from components.cost.terms import Terms
 from components.cost.work import Work
 
@@ -21,32 +21,36 @@ FLOORS = st.integers(50, 1000).map(lambda tenths: tenths / 1000)
 
 
 @given(WORKS, BIDDING, numbers(0, 10), numbers(0, 1000))
-def test_a_bid_is_raised_at_most_to_what_it_may_be_and_never_lowered(
+def test_a_bid_wins_and_is_never_more_than_it_may_be(
     left: Work, now: Terms, most: float, elsewhere: float
 ) -> None:
-    bid = raised(left, now, most, elsewhere)
+    bid = rebid(left, now, most, elsewhere)
 
-    assert bid is None or now.price < bid <= most + 1e-9
-    assert bid is None or bid >= (now.min_bid or 0)
+    assert bid is None or (now.min_bid or 0) <= bid <= most + 1e-9
+    assert bid != now.price
 
 
 @given(WORKS, FLOORS)
 def test_a_bid_that_lost_is_raised_only_where_nothing_else_is_cheaper(left: Work, floor: float) -> None:
     lost = terms(price=floor * 0.9, min_bid=floor)
-    bid = raised(left, lost, floor * 2, inf)
+    bid = rebid(left, lost, floor * 2, inf)
     here = going_on(left, lost.model_copy(update={"price": bid}), Experience())
 
-    assert raised(left, lost, floor * 2, here * 1.01 + 0.01) == bid
-    assert raised(left, lost, floor * 2, here) is None
+    assert rebid(left, lost, floor * 2, here * 1.01 + 0.01) == bid
+    assert rebid(left, lost, floor * 2, here) is None
 
 
 @given(LONG, FLOORS)
-def test_a_bid_that_barely_wins_is_raised_where_that_saves_something(left: Work, floor: float) -> None:
-    now = terms(price=floor, min_bid=floor)
-    bid = raised(left, now, floor * 2, 0)
+@pytest.mark.parametrize(("times", "raised"), [(1.0, True), (3.0, False)])
+def test_a_bid_that_wins_follows_the_market_where_that_saves_something(
+    times: float, raised: bool, left: Work, floor: float
+) -> None:
+    now = terms(price=floor * times, min_bid=floor)
+    bid = rebid(left, now, floor * 4, inf)
 
-    better = now.model_copy(update={"price": bid})
     assert bid is not None
+    assert (bid > now.price) == raised
+    better = now.model_copy(update={"price": bid})
     assert going_on(left, better, Experience()) < going_on(left, now, Experience())
 
 
@@ -65,28 +69,30 @@ def test_the_rest_of_the_work_is_a_share_of_it_with_the_same_start(whole: Work, 
 
 
 @pytest.mark.parametrize(
-    ("bid", "floor", "most", "elsewhere", "is_raised"),
+    ("bid", "floor", "most", "elsewhere", "changed"),
     [
-        (0.20, 0.10, 1, 0.0, False),  # twice what wins: as safe as bids are
-        (0.20, 0.20, 1, 0.0, True),  # barely wins
+        (0.20, 0.16, 1, 0.0, False),  # a quarter above what wins: as good as any
+        (0.20, 0.05, 1, 0.0, True),  # four times what wins
+        (0.20, 0.20, 1, inf, True),  # barely wins
+        (0.20, 0.20, 1, 0.0, False),  # likewise, and elsewhere is free
         (0.20, 0.25, 1, 9.0, True),  # lost, and elsewhere is dear
         (0.20, 0.25, 1, 0.0, False),  # lost, and elsewhere is free
         (0.20, 0.25, 0.22, inf, False),  # lost, and no bid that wins is allowed
         (0.20, 0.90, 1, 0.5, False),  # lost to a price that elsewhere nobody asks
     ],
 )
-def test_when_a_bid_is_raised(
-    bid: float, floor: float, most: float, elsewhere: float, is_raised: bool
+def test_when_a_bid_is_changed(
+    bid: float, floor: float, most: float, elsewhere: float, changed: bool
 ) -> None:
     now = terms(price=bid, min_bid=floor)
 
-    assert (raised(work(images=30000), now, most, elsewhere) is not None) == is_raised
+    assert (rebid(work(images=30000), now, most, elsewhere) is not None) == changed
 
 
 @given(LONG, FLOORS)
-def test_a_bid_that_was_just_raised_is_left(left: Work, floor: float) -> None:
-    """So that it is not raised again and again, by a tenth of a cent each."""
+def test_a_bid_that_was_just_changed_is_left(left: Work, floor: float) -> None:
+    """So that it is not changed again and again, by a tenth of a cent each."""
     now = terms(price=floor, min_bid=floor)
-    bid = raised(left, now, 4, inf)
+    bid = rebid(left, now, 4, inf)
 
-    assert raised(left, now.model_copy(update={"price": bid}), 4, inf) is None
+    assert rebid(left, now.model_copy(update={"price": bid}), 4, inf) is None
