@@ -38,7 +38,8 @@ def run(root: Path, since: str, *, as_json: bool) -> None:
         FraguaError: `since` is no such time, or there is no key.
     """
     now = time.time()
-    charge(root, survey(root), account(root), begin_of(since, now), now + DAY, as_json=as_json)
+    begin = begin_of(since, now)
+    charge(root, survey(root), account(root), begin, now + DAY, as_json=as_json)
 
 
 def charge(root: Path, found: Survey, api: Api, begin: float, end: float, *, as_json: bool) -> None:

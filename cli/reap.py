@@ -43,17 +43,17 @@ def run(root: Path, named: list[int], *, destroy: bool, yes: bool, older_than: s
         FraguaError: an instance that was named is not to be ended, or there is nobody to ask.
         ProvisioningError: the account's list still shows what was destroyed.
     """
-    api = account(root)
-
-    def look() -> Fleet:
-        return fleet(survey(root), api)
-
     if destroy and not yes and (as_json or not sys.stdin.isatty()):
         raise FraguaError("--destroy asks before it destroys: say --yes too where there is nobody to ask")
     try:
         grace = TypeAdapter(Duration).validate_python(older_than)
     except ValidationError as error:
         raise FraguaError(f"--older-than: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    api = account(root)
+
+    def look() -> Fleet:
+        return fleet(survey(root), api)
+
     return reap(look, api, named, destroy=destroy, yes=yes, grace=grace, as_json=as_json)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pulumi import automation as auto
@@ -65,14 +65,11 @@ class Survey:
     def states(self, url: str) -> list[State]:
         """Return what the stacks' states say of the machines at that base URL."""
         return [
-            State(
-                stack=each.state.stack,
-                keys=each.state.keys,
+            replace(
+                each.state,
                 machines=tuple(
-                    machine for machine in each.state.machines if each.urls.get(machine.instance) == url
+                    machine for machine in each.state.machines if each.urls[machine.instance] == url
                 ),
-                renting=each.state.renting,
-                trains=each.state.trains,
             )
             for each in self.stacks
         ]
