@@ -170,6 +170,16 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 
 
 @app.command()
+def renew(
+    stacks: Annotated[list[str], typer.Argument(metavar="STACK...", help="Stacks of this project.")],
+) -> None:
+    """Renew the leases of stacks' machines: they are in use, and must not end themselves yet."""
+    from cli.renew import run
+
+    run(ROOT, stacks)
+
+
+@app.command()
 def bill(
     since: Annotated[str, typer.Option(help="How far back, as 12h, 7d or 4w, or a date.")] = "30d",
     *,

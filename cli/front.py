@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from cli.project import outputs
+from cli.renew import kept
 from components.comfyui.front import Replica, caddyfile, haproxy
 from components.errors import FraguaError
 
@@ -34,7 +35,8 @@ def run(root: Path, stack: str, listen: str, port: int, domain: str, *, only_pri
     loopback = _loopback(listen)
     if domain and listen != "127.0.0.1":
         raise FraguaError("--domain: Caddy listens for it, HAProxy on 127.0.0.1: leave --listen out")
-    files = configuration(outputs(root, stack, "replicas"), listen, port, domain)
+    found = outputs(root, stack, "replicas")
+    files = configuration(found, listen, port, domain)
     if only_print:
         for name, text in files.items():
             print(f"# {name}\n{text}")
@@ -55,7 +57,7 @@ def run(root: Path, stack: str, listen: str, port: int, domain: str, *, only_pri
         print(f"{listen} is open to others. The gateway serves only who has a token, but this is plain HTTP:")
         print("whoever listens on the way reads tokens. Use --domain outside of networks that you trust.")
     print(end="", flush=True)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), kept(found["machines"]):
         _serve(folder, programs)
 
 

@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from cli.project import outputs
+from cli.renew import kept
 from components.errors import FraguaError
 from components.kohya.launch import Launch
 from components.remote import openssh
@@ -41,7 +42,8 @@ def tensorboard(root: Path, stack: str, port: int) -> None:
     print(f"TensorBoard: http://localhost:{port} (Ctrl-C ends it)", flush=True)
     # -tt: the server on the machine ends with this connection
     tunnel = ("-tt", *forward(port, port), openssh.MACHINE)
-    subprocess.run([*arguments_of(root, stack, found, 1), *tunnel, serve], check=False)
+    with kept(found["machines"]):
+        subprocess.run([*arguments_of(root, stack, found, 1), *tunnel, serve], check=False)
 
 
 def arguments_of(root: Path, stack: str, found: dict[str, Any], node: int) -> list[str]:

@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from cli.project import outputs
+from cli.renew import kept
 from cli.ssh import arguments_of, forward
 from components.comfyui.gateway import COMFYUI_PORT, PORT
 from components.errors import FraguaError
@@ -34,7 +35,8 @@ def run(root: Path, stack: str, node: int, comfyui: int, gateway: int) -> None:
     # without the option, a port that is taken would only be warned of
     command = [*arguments, "-N", "-oExitOnForwardFailure=yes", *ways, openssh.MACHINE]
     try:
-        ended = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+        with kept(found["machines"]):
+            ended = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     except KeyboardInterrupt:
         return
     if "Address already in use" in ended.stderr:
