@@ -51,10 +51,17 @@ class Bids:
         self._ask(machine, share)
         return self.look({}, share)
 
-    def limits(self, machine: dict[str, Any]) -> str:
-        """Return the limits of the machine's lease at its changed price; empty where that is what it was."""
+    def limits(self, machine: dict[str, Any], before: float) -> str:
+        """Return the limits of the machine's lease where they are not those that it was rented with.
+
+        Args:
+            machine: the outputs of its resource.
+            before: $ that the run cost on other machines.
+        """
         rate = self._rates.get(int(machine["instance_id"]))
-        return Lease.model_validate(machine.get("lease") or {}).limits(rate) if rate else ""
+        if not rate and not before:
+            return ""
+        return Lease.model_validate(machine.get("lease") or {}).limits(rate or machine["price"], before)
 
     def _ask(self, machine: dict[str, Any], share: float) -> None:
         try:

@@ -91,6 +91,13 @@ class Recorder:
         )
         self.record = self.record.model_copy(update={"machines": (*known, machine)})
 
+    @property
+    def before(self) -> float:
+        """$ for all the time that the run had other machines than this one."""
+        *others, _ = self.record.machines
+        hours = (((each.released or _now()) - each.rented).total_seconds() / 3600 for each in others)
+        return sum(each.price * lasted for each, lasted in zip(others, hours, strict=True))
+
     def event(self, text: str) -> None:
         """Note that something happened."""
         events = (*self.record.events, Event(time=_now(), text=text))

@@ -29,13 +29,14 @@ from components.kohya.training import Follower, failure
 from components.remote.gauges import Gauges, gauges_script, parse_gauges
 from components.remote.shell import Login, connect
 from components.vast import renewal
-from components.vast.lease import renew_script
+from components.vast.lease import parse_status, renew_script, status_script
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from components.remote.job import JobStatus
     from components.remote.shell import Shell
+    from components.vast.lease import LeaseStatus
 
 _POLL: Final = 1.0
 _LOOK_AROUND: Final = 5.0
@@ -92,6 +93,9 @@ def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) ->
             said.append((int(found["instance"]), str(error)))
             if said.count(said[-1]) >= _MOST_TIMES:
                 raise
+            if over := watching.over():
+                watching.failed(over)
+                raise FraguaError(over) from None
             voice.line(f"{error}; asking Vast.ai what became of the machine")
             if rebid := bids.rescue(found["props"], watching.left):
                 voice.line(rebid)
@@ -117,6 +121,7 @@ class Watching:
         self._recorder.machine(found)
         self._gauges: Gauges | None = None
         self._looked = self._renewed = 0.0
+        self._lease: LeaseStatus | None = None
 
     def to_the_end(self) -> list[Path]:
         """Follow the run to its end, and return its checkpoints at home.
@@ -156,6 +161,16 @@ class Watching:
         """Tell the machine's lease that the training is at home; it may be gone."""
         with suppress(RemoteError):
             renewal.fetched(Login.of(self._found["login"]), self._launch.run, ends=ends)
+
+    def over(self) -> str:
+        """Say that the machine has ended itself at a ceiling; empty where it is lost for another reason."""
+        ceiling = self._lease.over(time.monotonic() - self._renewed) if self._lease else ""
+        if not ceiling:
+            return ""
+        return (
+            f"budget.{ceiling} is reached, so the machine has ended itself. What was saved until then is in "
+            f"{os.path.relpath(self._home)}. To go on, raise it, run `pulumi up`, and follow the run again."
+        )
 
     def lost(self, why: str) -> None:
         """Note that the machine is lost."""
@@ -203,7 +218,9 @@ class Watching:
                 voice.line(rebid)
             if rebid or time.monotonic() - self._renewed > _RENEW:
                 self._renewed = time.monotonic()
-                shell.run("renewing the lease", renew_script(self._bids.limits(machine)))
+                limits = self._bids.limits(machine, self._recorder.before)
+                shell.run("renewing the lease", renew_script(limits))
+                self._lease = parse_status(shell.run("reading the lease", status_script()))
             price, spent = self._found["pricePerHour"], progress.step * progress.seconds_per_step
             voice.show(
                 lambda width: view(progress, self._gauges, price, spent, width),  # noqa: B023 - drawn at once

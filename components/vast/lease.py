@@ -105,6 +105,14 @@ class LeaseStatus:
     by: str
     ended: str
 
+    def over(self, later: float) -> str:
+        """Say which ceiling is reached so many seconds `later`, give or take a look; empty if none is.
+
+        A renewal moves neither `max_time` nor `max_total`: to rent anew would only go around them.
+        """
+        ceiling = self.by in ("max_time", "max_total") and self.left is not None
+        return self.by if ceiling and (self.left or 0) <= later + 2 * POLL else ""
+
 
 _WATCHDOG: Final = r"""cd ~/.fragua/lease && exec 9>> lock && flock -w 5 9 || exit 0
 trap '' HUP

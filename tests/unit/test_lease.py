@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,27 @@ def test_a_watchdog_that_has_not_looked_yet_has_counted_nothing() -> None:
 
     assert found is not None
     assert (found.age, found.spent, found.left, found.by, found.ended) == (0, 0, 3600, "idle", "")
+
+
+@pytest.mark.parametrize(
+    ("limit", "later", "over"),
+    [
+        ({"max_time": 7200}, 3600, ""),
+        ({"max_time": 7200}, 7200 - 2 * POLL, "max_time"),
+        ({"max_total": 1}, 7200, "max_total"),
+        ({"lease": 7200}, 9999, ""),
+        ({}, 9999, ""),
+    ],
+)
+def test_a_machine_is_lost_to_a_ceiling_where_one_was_due(
+    limit: dict[str, float], later: float, over: str
+) -> None:
+    wanted = Lease(lease=0, idle=0).model_copy(update=limit)
+    found = parse_status(f"{wanted.limits(0.5)}\nalive=1\n")
+
+    assert found is not None
+    assert found.over(later) == over
+
+
+def test_each_of_several_machines_may_cost_its_share() -> None:
+    assert Lease.of(Budget(max_total=12), machines=3).max_total == 4
