@@ -78,16 +78,17 @@ class Survey:
 def survey(root: Path) -> Survey:
     """Read the states of all stacks of the project in `root`, and of those that `train` and `demo` made.
 
-    No passphrase is needed, but without it nothing can be asked of a machine over SSH. A stack that was made
-    here and is in another backend than the one that is logged in to counts as unreadable.
+    No passphrase is needed, but without it nothing can be asked of a machine over SSH. A backend that is not
+    the one where machines were rented would make orphans of them all: one without any stack counts as
+    unreadable, and so does a stack that was made here and is not in it.
     """
-    unreadable: list[str] = []
     stacks: list[Stack] = []
     try:
         workspace = auto.LocalWorkspace(work_dir=str(root))
         names = [each.name for each in workspace.list_stacks()]
     except auto.CommandError as error:
         return Survey((), (f"the backend: {reason(error)}",))
+    unreadable = [] if names else ["the backend that is logged in to has no stack: is it the right one?"]
     with ThreadPoolExecutor(4) as pool:
         for name, read in zip(names, pool.map(lambda name: _read(workspace, name), names), strict=True):
             if isinstance(read, Stack):

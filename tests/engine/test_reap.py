@@ -52,9 +52,11 @@ def test_an_orphan_is_reaped_and_a_healthy_stack_is_not(
     assert (code, found["instance"], found["kind"], found["ended"]) == (2, orphan, "orphan", True)
     assert (cloud.billing("lost/"), cloud.billing("kept/")) == ([], [healthy])
 
-    monkeypatch.setenv("PULUMI_BACKEND_URL", (kept.folder / "elsewhere").as_uri())
-    [problem] = survey(kept.folder).unreadable
-    assert problem.startswith("the backend: unable to open")
+    elsewhere = kept.folder / "elsewhere"
+    monkeypatch.setenv("PULUMI_BACKEND_URL", elsewhere.as_uri())
+    assert survey(kept.folder).unreadable[0].startswith("the backend: unable to open")
+    elsewhere.mkdir()
+    assert "has no stack" in survey(kept.folder).unreadable[0]
 
 
 def test_the_key_is_that_of_the_settings_where_the_environment_has_none(
