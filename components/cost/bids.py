@@ -33,8 +33,8 @@ def best_bid(work: Work, terms: Terms, most: float, experience: Experience) -> t
     """
     if not terms.min_bid:
         return None
-    highest = floor(round(most * _CENT_TENTHS, 6))
-    least = max(1, ceil(round(terms.min_bid * _CENT_TENTHS, 6)))  # Vast.ai takes no bid below a tenth
+    highest = floor(most * _CENT_TENTHS)
+    least = max(1, ceil(terms.min_bid * _CENT_TENTHS))  # Vast.ai takes no bid below a tenth
     if least > highest:
         return None
     tenths = {min(highest, ceil(least * ratio)) for ratio in _RATIOS}

@@ -18,13 +18,14 @@ _OUTAGE_HOURS: Final = 1.0
 _LEAST: Final = 0.5
 """Reliability below which nothing more is known of a host."""
 
-_DISPLACED: Final = 0.05
-"""Losses an hour to those who rent on demand, whatever was bid."""
-_OUTBID: Final = 0.5
-"""Losses an hour of the least bid that wins to other bids."""
-_HALVED: Final = 0.125
-"""Share of the least bid by which more halves them."""
-_USUAL: Final = 0.25
+_DISPLACED: Final = 0.2
+"""Losses an hour to those who rent on demand, who outrank every bid: one in five hours."""
+_OUTBID: Final = 1.5
+"""Losses an hour of the least bid that wins to other bids: it is lost at the first rise, and prices move
+several times an hour."""
+_HALVED: Final = 0.1
+"""Share of the least bid by which more halves them: a tenth more outlasts half of the rises."""
+_USUAL: Final = 0.5
 """Losses an hour that were expected in hours of which only their number is known."""
 _PRIOR: Final = 2.0
 

@@ -157,9 +157,8 @@ def test_a_loss_costs_half_of_what_lies_between_two_saves() -> None:
     once, often = (estimate(changed(job, saves=saves), on) for saves in (1, 1000))
     hours = once.parts[1].hours
 
-    assert often.losses == pytest.approx(0.56 * hours, rel=0.02)
-    redone = often.parts[3].hours
-    assert once.parts[3].hours > redone + once.losses * hours / 3
+    assert often.losses == pytest.approx(1.71 * hours, rel=0.02)
+    assert once.parts[3].hours - often.parts[3].hours > often.losses * hours / 2
 
 
 def test_a_rental_that_ends_too_early_is_started_anew() -> None:

@@ -18,10 +18,10 @@ def test_a_higher_bid_is_never_lost_more_often(ratio: float, more: float, own: E
 
 
 def test_no_bid_escapes_those_who_rent_on_demand() -> None:
-    assert outbid(1.0, NOBODY) == pytest.approx(0.55)
-    assert outbid(1.125, NOBODY) == pytest.approx(0.3)
-    assert outbid(1e9, NOBODY) == pytest.approx(0.05)
-    assert hazard(terms(min_bid=0, price=0.1, reliability=1), NOBODY) > 0.05
+    assert outbid(1.0, NOBODY) == pytest.approx(1.7)
+    assert outbid(1.1, NOBODY) == pytest.approx(0.95)
+    assert outbid(1e9, NOBODY) == pytest.approx(0.2)
+    assert hazard(terms(min_bid=0, price=0.1, reliability=1), NOBODY) > 0.2
 
 
 def test_on_demand_only_the_host_fails() -> None:
@@ -32,8 +32,8 @@ def test_on_demand_only_the_host_fails() -> None:
 
 def test_own_hours_weigh_more_the_more_they_are() -> None:
     quiet = [outbid(1.2, Experience(bid_hours=hours)) for hours in (0, 10, 100, 1000)]
-    as_expected = Experience(bid_hours=400, outbid=100)
-    twice = Experience(bid_hours=400, outbid=200)
+    as_expected = Experience(bid_hours=400, outbid=200)
+    twice = Experience(bid_hours=400, outbid=400)
 
     assert quiet == sorted(quiet, reverse=True)
     assert outbid(1.2, as_expected) == pytest.approx(outbid(1.2, NOBODY))
