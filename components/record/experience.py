@@ -21,7 +21,7 @@ class _Kept(BaseModel):
     markets: dict[str, Experience] = {}
 
 
-def read_experience(url: str = "") -> Experience:
+def read_experience(url: str) -> Experience:
     """Return what was learned in the market at `url`; an empty experience where nothing was.
 
     Raises:
