@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from engine_runs import Cloud, MakeStack, Stack
 
+from components.vast.renewal import look
+
 
 @pytest.fixture(scope="module")
 def stack(make_stack: MakeStack) -> Stack:
@@ -45,6 +47,22 @@ def test_the_bid_is_changed_in_place(stack: Stack) -> None:
     assert stack.steps() == {"same": 2, "update": 1}
     stack.up()
     assert stack.outputs()["instance"] == before
+    assert stack.steps() == {"same": 3}
+
+
+def test_the_lease_is_changed_in_place(stack: Stack) -> None:
+    before = look(stack.login())
+    assert before is not None
+    assert (before.alive, before.by) == (True, "idle")
+    stack.configure(override__budget__idle="off", override__budget__max_time="9h")
+
+    assert stack.steps() == {"same": 2, "update": 1}
+    stack.up()
+
+    now = look(stack.login())
+    assert now is not None
+    assert now.by == "max_time"
+    assert now.left == pytest.approx(9 * 3600, abs=240)
     assert stack.steps() == {"same": 3}
 
 
