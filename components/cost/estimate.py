@@ -111,7 +111,7 @@ def estimate(work: Work, terms: Terms, experience: Experience | None = None) -> 
             "work",
             worked,
             worked * price,
-            f"{worked:.2f} h at {price:.3f} $/h" + (f", speed: {speed.source}" if speed else ""),
+            f"{worked:.2f} h at {price:.3f} $/h" + (f", speed by {speed.source}" if speed else ""),
         ),
         Part("home", home, home * price, f"{home:.2f} h until the last of {work.returned:.1f} GB is here"),
         Part(

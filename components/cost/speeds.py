@@ -51,7 +51,7 @@ class Pace:
     Attributes:
         seconds: in the mean of what it may be.
         spread: standard deviation of its logarithm: 0.1 is about 10 % either way.
-        source: where it comes from, for a person.
+        source: what it is known by, for a person.
     """
 
     seconds: float
@@ -70,7 +70,7 @@ def pace(terms: Terms, work: Work, experience: Experience) -> Pace:
         believed = own.runs / (own.runs + 2)
         seconds = exp((1 - believed) * log(seconds) + believed * log(own.seconds * shape))
         spread *= (1 - believed) ** 0.5
-        source += f", and own runs: {own.runs}"
+        source += f", and {own.runs} of your own"
     return Pace(seconds * exp(spread**2 / 2), spread, source)
 
 
@@ -100,7 +100,7 @@ def _base(terms: Terms) -> Pace:
     if terms.dlperf:
         at_100, power = _DLPERF
         seconds = at_100 * (100 * terms.gpus / terms.dlperf) ** power
-        return Pace(seconds, _SCALED, "by dlperf, as it is not listed")
+        return Pace(seconds, _SCALED, "dlperf, as it is not listed")
     if sizes := VRAM.get(terms.gpu):
         seconds = next(seconds for least, seconds in _BY_VRAM if max(sizes) >= least)
         return Pace(seconds, _GUESSED, "a guess by its VRAM")
@@ -117,13 +117,17 @@ def listed() -> Mapping[str, Pace]:
         for gpu in report["gpus"]:
             seen.setdefault(gpu, []).append(log(_normal(report)))
     table = {
-        gpu: Pace(exp(fmean(found)), _HOSTS + 0.2 / len(found), f"reports: {len(found)}")
+        gpu: Pace(
+            exp(fmean(found)),
+            _HOSTS + 0.2 / len(found),
+            f"{len(found)} {'report' if len(found) == 1 else 'reports'}",
+        )
         for gpu, found in seen.items()
     }
     for ratio in data["ratios"]:
         base = table[ratio["than"]].seconds * ratio["times"]
         for gpu in ratio["gpus"]:
-            table[gpu] = Pace(base, _DERIVED, f"by its ratio to {ratio['than']}")
+            table[gpu] = Pace(base, _DERIVED, f"its ratio to {ratio['than']}")
     return table
 
 

@@ -41,7 +41,7 @@ def test_errors_are_shown_and_the_next_estimates_know_better(
     said = shown(project, capsys, spent, run(part(4.0), status="running"))
 
     assert f"runs on {MARKET}" in said
-    assert "RTX 4090 lora 2 0.441 0.500 +13% reports: 4" in said
+    assert "RTX 4090 lora 2 0.441 0.500 +13% 4 reports" in said
     assert "cat-1 1.00 1.20 +20%" in said
     assert "in all 1.00 1.20 +20%" in said
     assert read_experience(MARKET).speeds["RTX 4090/lora"].runs == 2
