@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -47,6 +48,17 @@ def stands(found: LeaseStatus | None) -> str:
     if found.left is None:
         return "renewed; nothing ends it but you"
     return f"renewed; it ends itself in {told(round(found.left))} at the earliest ({found.by})"
+
+
+def used(machine: dict[str, Any], stack: str) -> None:
+    """Renew a machine's lease because a person goes there, and warn of how long it lasts.
+
+    It is not renewed again for as long as they stay: a terminal that was left open must not bill for ever.
+    """
+    with suppress(RemoteError):  # which `ssh` itself will say better
+        found = renew(Login.of(machine["login"]), used=True)
+        if found and found.left is not None:
+            print(f"{stands(found)}: `./fragua renew {stack}` gives it more time", file=sys.stderr)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from cli.project import outputs
-from cli.renew import kept
+from cli.renew import kept, used
 from components.errors import FraguaError
 from components.kohya.launch import Launch
 from components.remote import openssh
@@ -27,7 +27,10 @@ def shell(root: Path, stack: str, command: list[str], node: int) -> None:
     """
     if command[:1] == ["--node"]:
         raise FraguaError(f"--node goes before the stack: ./fragua ssh --node 2 {stack}")
-    arguments = arguments_of(root, stack, outputs(root, stack), node)
+    found = outputs(root, stack)
+    arguments = arguments_of(root, stack, found, node)
+    if not command:
+        used(found["machines"]["node" if node == 1 else f"node-{node}"], stack)
     os.execvp("ssh", [*arguments, openssh.MACHINE, *command])  # noqa: S606 - the person wants ssh itself
 
 

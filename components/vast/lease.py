@@ -171,7 +171,7 @@ while :; do
   . ./limits
   age=$((age + d)) since=$((since + d)) quiet=$((quiet + d)) spent=$((spent + d * rate))
   mv renewed seen 2> /dev/null && . ./seen
-  busy && quiet=0
+  [ $d -gt 0 ] && busy && quiet=0
   most=$idle why=
   if [ -e finish ] && ! unfetched && [ $((idle == 0 || idle > FINISHED)) = 1 ]; then most=FINISHED; fi
   echo "age=$age since=$since quiet=$quiet spent=$spent rx=$rx last=$last most=$most" > new && mv new count

@@ -83,19 +83,19 @@ class Machine:
             "net", f"Inter-| Receive\n face |bytes packets\n  lo: 99999999 1 0\neth0: {received} 7 0 0\n"
         )
 
-    def run(self, script: str, **more: str) -> str:
+    def run(self, script: str, shell: str = "bash", **more: str) -> str:
         text = script.replace("/proc/uptime", f"{self.root}/uptime").replace(
             "/proc/net/dev", f"{self.root}/net"
         )
         done = subprocess.run(
-            ["bash"], input=text, env=self.environment | more, capture_output=True, text=True, check=True
+            [shell], input=text, env=self.environment | more, capture_output=True, text=True, check=True
         )
         return done.stdout
 
     def boot(self, wanted: Lease) -> None:
         """Start the container, first or again."""
         script = lease.start_script(wanted.limits(RATE), URL)
-        self.run(script, CONTAINER_ID="4711", CONTAINER_API_KEY=KEY)
+        self.run(script, "sh", CONTAINER_ID="4711", CONTAINER_API_KEY=KEY)
         self.looked()
 
     def looked(self) -> None:

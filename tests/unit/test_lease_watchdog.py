@@ -322,3 +322,24 @@ def test_the_key_is_in_one_file_that_only_root_reads(machine: Machine) -> None:
     assert [file.name for file in holding] == ["header"]
     assert holding[0].stat().st_mode & 0o077 == 0
     assert machine.folder.stat().st_mode & 0o077 == 0
+
+
+def test_whatever_happens_on_the_way_a_budget_ends_within_a_look_of_each_restart(machine: Machine) -> None:
+    """The bound on overspend: 2 h of $, and at most one look lost each time that something was killed."""
+    wanted = NOTHING.model_copy(update={"max_total": 1})
+    machine.boot(wanted)
+    ran = 0
+    for _ in range(3):
+        machine.later(1790)
+        machine.kill()
+        machine.up += POLL  # at worst it had been about to look
+        ran += 1790 + POLL
+        machine.write("uptime", f"{machine.up}.00 1.00\n")
+        machine.boot(wanted)
+        machine.run(lease.renew_script())
+        machine.looked()
+    while not machine.calls:
+        machine.later(POLL)
+        ran += POLL
+
+    assert 2 * HOUR <= ran <= 2 * HOUR + 4 * POLL
