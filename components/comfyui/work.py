@@ -36,7 +36,7 @@ def work(job: InferJob, uploaded: int) -> Work:
     way = job.comfyui.install
     return Work(
         kind="up",
-        hours=job.budget.hours,
+        hours=job.budget.up_hours,
         disk=job.node.disk,
         image=image_gb(job.node.image),
         fetched=_PACKAGES_GB[way] + _NODES_GB * len(job.comfyui.custom_nodes) + sum(downloads),

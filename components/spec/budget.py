@@ -23,8 +23,9 @@ class Budget(Spec):
     """Most $ for the whole job: nothing dearer is rented, and what runs ends itself when it is spent."""
     deadline: Deadline | None = None
     """When it must be finished: a time such as 2027-01-31T18:00+01:00, or as `12h` from renting."""
-    hours: Annotated[float, Field(gt=0, le=8760)] = 24
-    """How long a machine that serves is meant to be up: what the shown total is for."""
+    hours: Annotated[float, Field(gt=0, le=8760)] | None = None
+    """How long a machine that serves is meant to be up: what the shown total is for. Left out: 24, or until
+    max_time."""
     slack: Annotated[float, Field(ge=0, le=2), Percent] = 0.25
     """How far above the price that was shown `up` may rent, as a share of it."""
     lease: DurationOrOff = 86400
@@ -39,23 +40,34 @@ class Budget(Spec):
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
-        if "hours" in self.model_fields_set and (self.max_time or self.hours * 3600) < self.hours * 3600:
+        if self.hours and self.max_time and self.hours * 3600 > self.max_time:
             raise ValueError(
-                f"hours {self.hours:g} is longer than max_time {told(self.max_time or 0)}, after which the "
+                f"hours {self.hours:g} is longer than max_time {told(self.max_time)}, after which the "
                 "machine ends itself: shorten the one or lengthen the other"
             )
         return self
 
-    def leave_time(self, limits: Limits, **then: float) -> None:
-        """Hold that nothing ends a machine while `up` still waits for it.
+    def check(self, limits: Limits, *, serves: bool, **then: float) -> None:
+        """Hold that the job can be done within the budget, and that nothing ends a machine while `up` waits.
 
         Args:
             limits: of the node.
+            serves: whether the machine is up for its hours, instead of until something is done.
             then: seconds that `up` may wait for more than SSH, by the field of the job that says it.
 
         Raises:
-            ValueError: something may; the message says what, and what to do.
+            ValueError: it cannot; the message says why, and what to do.
         """
+        if self.hours and not serves:
+            raise ValueError(
+                "budget.hours is of machines that serve; a training lasts until it is done: leave it out, or "
+                "bound it by budget.max_time or budget.deadline"
+            )
+        if serves and isinstance(self.deadline, float | int) and self.deadline < self.up_hours * 3600:
+            raise ValueError(
+                f"budget.deadline {told(self.deadline)} comes before the {self.up_hours:g} hours are over "
+                "that the machine is to be up: set budget.hours to what is needed"
+            )
         waits = {
             "node.limits.ssh": limits.ssh,
             **{name.replace("__", "."): each for name, each in then.items()},
@@ -74,6 +86,11 @@ class Budget(Spec):
                     f"budget.{name} {told(given)} is shorter than `up` may wait before the machine works "
                     f"({parts}): lengthen it, or shorten those"
                 )
+
+    @property
+    def up_hours(self) -> float:
+        """How long a machine that serves is meant to be up."""
+        return self.hours or min(24, (self.max_time or 86400) / 3600)
 
     def hours_until_deadline(self, now: datetime | None = None) -> float | None:
         """Return the hours from `now` (by default the present) to the deadline; None where there is none."""

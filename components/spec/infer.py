@@ -158,5 +158,5 @@ class InferJob(Spec):
             )
         if self.replicas > 1 and self.node.adopt is not None:
             raise ValueError("node.adopt takes over one machine: leave it out, or set replicas to 1")
-        self.budget.leave_time(self.node.limits, ready=self.ready)
+        self.budget.check(self.node.limits, serves=True, ready=self.ready)
         return self

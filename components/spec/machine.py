@@ -20,5 +20,5 @@ class MachineJob(Spec):
 
     @model_validator(mode="after")
     def _combinations(self) -> Self:
-        self.budget.leave_time(self.node.limits)
+        self.budget.check(self.node.limits, serves=True)
         return self

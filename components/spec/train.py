@@ -52,5 +52,5 @@ class TrainJob(Spec):
             raise ValueError(
                 f"training.processes {self.training.processes} is above node.gpu.count {self.node.gpu.count}"
             )
-        self.budget.leave_time(self.node.limits, training__first_step=self.training.first_step)
+        self.budget.check(self.node.limits, serves=False, training__first_step=self.training.first_step)
         return self

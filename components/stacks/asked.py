@@ -89,7 +89,7 @@ def of_serving(job: InferJob, ready: Ready) -> Asked:
 
 def of_machine(job: MachineJob) -> Asked:
     """Return what a bare machine asks for: to be up."""
-    hours, node = job.budget.hours, job.node
+    hours, node = job.budget.up_hours, job.node
     return Asked(node, job.budget, Work(kind="up", hours=hours, disk=node.disk, image=image_gb(node.image)))
 
 

@@ -71,9 +71,26 @@ def test_what_leaves_just_enough_time_to_start_is_right_and_less_is_not(bound: s
     least = 100 if bound == "deadline" else 40
     job = {"kind": "machine", "node": node(limits=limits)}
 
-    assert MachineJob.model_validate({**job, "budget": {bound: f"{least}s"}})
+    assert MachineJob.model_validate({**job, "budget": {"hours": 0.01, bound: f"{least}s"}})
     with pytest.raises(ValueError, match=rf"budget\.{bound} 39s is shorter than"):
-        MachineJob.model_validate({**job, "budget": {bound: "39s"}})
+        MachineJob.model_validate({**job, "budget": {"hours": 0.01, bound: "39s"}})
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("{}", 24), ("max_time: 6h", 6), ("max_time: 48h", 24), ("{max_time: 6h, hours: 2}", 2)],
+)
+def test_a_machine_is_to_be_up_for_a_day_or_until_its_end(text: str, hours: float) -> None:
+    assert read(text).up_hours == hours
+
+
+def test_a_machine_that_serves_needs_its_hours_before_the_deadline() -> None:
+    job = {"kind": "machine", "node": node()}
+
+    assert MachineJob.model_validate({**job, "budget": {"deadline": "24h"}})
+    assert MachineJob.model_validate({**job, "budget": {"deadline": "2h", "hours": 2}})
+    with pytest.raises(ValueError, match=r"budget\.deadline 23h comes before the 24 hours"):
+        MachineJob.model_validate({**job, "budget": {"deadline": "23h"}})
 
 
 @pytest.mark.parametrize("bound", ["lease", "idle"])

@@ -141,7 +141,6 @@ BUDGETS = _mapping(
     {
         "max_total": _numbers(0.01, 1e5),
         "deadline": st.just("720h") | st.datetimes(timezones=st.just(UTC)).map(str),
-        "hours": _numbers(0.01, 8760),
         "slack": _numbers(0, 2),
         "lease": st.sampled_from(["off", False, "24h", "90.5h"]),
         "idle": st.sampled_from(["off", False, "24h"]),
