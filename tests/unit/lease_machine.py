@@ -136,11 +136,19 @@ class Machine:
 
     def kill(self) -> None:
         """Kill all that runs, as SIGKILL does: the container went down, or somebody wanted it."""
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if f"HOME={self.root}\0".encode() in (process / "environ").read_bytes():
-                    os.kill(int(process.name), signal.SIGKILL)
+        self._kill(b"")
         deadline = time.monotonic() + 20
         while self.folder.exists() and self.status().alive:
             assert time.monotonic() < deadline
             time.sleep(0.005)
+
+    def kill_watchdog(self) -> None:
+        """Kill the loop itself, as a machine does that is out of memory."""
+        self._kill(b"bash\0watchdog\0")
+
+    def _kill(self, command: bytes) -> None:
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                own = f"HOME={self.root}\0".encode() in (process / "environ").read_bytes()
+                if own and (process / "cmdline").read_bytes().startswith(command):
+                    os.kill(int(process.name), signal.SIGKILL)

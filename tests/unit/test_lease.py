@@ -5,10 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
+from unit_models import nodes
 
 from components.kohya.training import name_of
 from components.spec.budget import Budget
+from components.spec.node import Node
 from components.vast.lease import POLL, Lease, parse_status, start_script
+from components.vast.request import RentRequest
 
 SECONDS = st.one_of(st.just(0), st.floats(1, 30 * 86400))
 LEASES = st.builds(
@@ -33,6 +37,16 @@ def test_it_looks_often_enough_for_its_shortest_limit(wanted: Lease, rate: float
 
     assert 1 <= int(said["poll"]) <= min(POLL, max(1, shortest / 4))
     assert all(value.isdigit() for name, value in said.items() if name != "at_end")
+
+
+@given(nodes(), LEASES)
+def test_a_container_starts_its_watchdog_before_anything_else(wanted: Node, held: Lease) -> None:
+    asked = RentRequest(stack="s", name="node", node=wanted, public_key="k", private_key=SecretStr("p"))
+    script = start_script(held.limits(1.5), "https://console.vast.ai")
+    body = asked.body(first=script)
+
+    assert body["onstart"].startswith(script)
+    assert len(body["onstart"]) <= 4096
 
 
 def test_a_budget_that_says_nothing_ends_what_is_forgotten() -> None:

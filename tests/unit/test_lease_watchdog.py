@@ -273,6 +273,19 @@ def test_a_killed_watchdog_is_started_by_the_renewal_and_its_absence_counts(mach
     assert machine.calls == []
 
 
+def test_a_killed_watchdog_starts_again_by_itself(machine: Machine) -> None:
+    machine.boot(Lease(lease=HOUR, idle=0))
+    machine.later(600)
+    for _ in range(2):
+        machine.kill_watchdog()
+    machine.later(HOUR - 600 - POLL)
+    assert machine.calls == []
+
+    machine.later(POLL)
+
+    assert machine.calls == ["destroy"]
+
+
 def test_there_is_never_a_second_one(machine: Machine) -> None:
     machine.boot(Lease(lease=0, idle=0, max_time=HOUR))
     for _ in range(3):
