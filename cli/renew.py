@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.project import known, selected
 from components.errors import FraguaError, RemoteError
 from components.remote.shell import Login
-from components.spec.base import told
+from components.vast.orphans import span
 from components.vast.renewal import renew
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def stands(found: LeaseStatus | None) -> str:
         return "it was rented without a lease, and ends only when you end it"
     if found.left is None:
         return "renewed; nothing ends it but you"
-    return f"renewed; it ends itself in {told(round(found.left))} at the earliest ({found.by})"
+    return f"renewed; it ends itself in {span(found.left)} at the earliest ({found.by})"
 
 
 def used(machine: dict[str, Any], stack: str) -> None:

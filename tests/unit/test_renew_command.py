@@ -61,6 +61,6 @@ def test_each_machine_is_told_of_and_the_one_that_is_not_reached(
         renew.run(Path(), ["cats"])
 
     assert capsys.readouterr().out.splitlines() == [
-        "cats/node: renewed; it ends itself in 1439m at the earliest (lease)",
+        "cats/node: renewed; it ends itself in 24.0 h at the earliest (lease)",
         "cats/node-3: it was rented without a lease, and ends only when you end it",
     ]
