@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,13 +27,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(240))
 
 
+_LISTING = "-m pip list -v --format json"
+
+
 @pytest.fixture(scope="session")
-def engine_variables() -> dict[str, str]:
+def python_by_heart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `python` that knows what pip lists: the engine asks that at every command, for a second each time.
+
+    test_demo.py has the engine ask pip itself.
+    """
+    folder = tmp_path_factory.mktemp("python")
+    listed = subprocess.run([sys.executable, *_LISTING.split()], capture_output=True, check=True).stdout
+    (folder / "listed.json").write_bytes(listed)
+    script = folder / "python"
+    known = f"[ \"$*\" = '{_LISTING}' ] && exec cat '{folder}/listed.json'"
+    script.write_text(f"#!/bin/sh\n{known}\nexec '{sys.executable}' \"$@\"\n")
+    script.chmod(0o755)
+    return script
+
+
+@pytest.fixture(scope="session")
+def engine_variables(python_by_heart: Path) -> dict[str, str]:
     pins = versions.load()
     found = engine.ensure(pins, cache.folder(), os.environ["PATH"])
     variables = {**os.environ, **engine_environment(bootstrap.ROOT, found)}
     ensure_command_plugin(found, pins.command, variables)
-    return {**variables, "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
+    return {
+        **variables,
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_PYTHON_CMD": str(python_by_heart),
+    }
 
 
 @pytest.fixture(scope="module")
