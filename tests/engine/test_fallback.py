@@ -7,8 +7,8 @@ import pytest
 from engine_runs import Cloud, MakeStack
 
 from components.cost.purchase import Purchase
-from components.cost.work import Work
 from components.spec.load import load
+from components.stacks.asked import asked_by
 from components.vast.client import Api
 from components.vast.offers import query, rank
 from toolchain.bootstrap import ROOT
@@ -26,10 +26,10 @@ SAYS = {
 @pytest.fixture
 def by_price(cloud: Cloud) -> list[int]:
     """The machines that fit the job, in the order in which `up` tries them."""
-    node = load(Path(ROOT / "configs/machine.yaml")).node
-    found = Api(cloud.url, cloud.api_key).search(query(node))
-    purchase = Purchase(work=Work(kind="up", hours=24, disk=node.disk))
-    return list(dict.fromkeys(choice.offer.machine_id for choice in rank(found, node, purchase).choices))
+    asked = asked_by(load(Path(ROOT / "configs/machine.yaml")), lambda _: "")
+    found = Api(cloud.url, cloud.api_key).search(query(asked.node))
+    ranking = rank(found, asked.node, Purchase(work=asked.work))
+    return list(dict.fromkeys(choice.offer.machine_id for choice in ranking.choices))
 
 
 def test_one_up_gives_back_every_bad_machine_and_ends_with_a_good_one(
@@ -40,7 +40,8 @@ def test_one_up_gives_back_every_bad_machine_and_ends_with_a_good_one(
     for fault, machine in bad.items():
         cloud.ask("POST", f"machines/{machine}/fault", fault=fault)
     limits = {"boot": "15s", "ssh": "2s", "attempts": len(SAYS) + 1}
-    stack = make_stack("picky", **{f"override__node__limits__{name}": each for name, each in limits.items()})
+    overrides = {f"override__node__limits__{name}": each for name, each in limits.items()}
+    stack = make_stack("picky", override__budget__slack=2, **overrides)
     output = stack.up()
 
     rented = re.findall(r"^ +node: renting offer .*\(machine (\d+)\)$", output, re.MULTILINE)
@@ -58,7 +59,7 @@ def test_one_up_gives_back_every_bad_machine_and_ends_with_a_good_one(
 
 
 def test_an_offer_that_is_taken_meanwhile_costs_nothing(make_stack: MakeStack, cloud: Cloud) -> None:
-    stack = make_stack("taken")
+    stack = make_stack("taken", override__budget__slack=2)
     gone = {"success": False, "error": "invalid_args", "msg": "error 404/3603: no_such_ask", "ask_id": 1}
     cloud.ask("POST", "fault", effect="respond", method="PUT", path="asks", status=404, body=gone)
     output = stack.up()
