@@ -31,7 +31,7 @@ class Budget(Spec):
     lease: DurationOrOff = 86400
     """The machine ends itself when no command of fragua renewed its lease for so long."""
     idle: DurationOrOff = 3600
-    """The machine ends itself when its GPU did nothing for so long."""
+    """The machine ends itself when for so long its GPU did nothing and nothing was sent or fetched."""
     max_time: Duration | None = None
     """The machine ends itself after so long, whatever it does."""
     at_end: Literal["stop", "destroy"] = "stop"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
-from unit_models import nodes, train_job, train_jobs
+from hypothesis import strategies as st
+from unit_models import BUDGETS, nodes, train_job, train_jobs
 
 from components.errors import SpecError
 from components.spec.infer import InferJob
@@ -35,6 +37,22 @@ def test_a_job_survives_being_written_as_yaml(job: TrainJob) -> None:
     written = yaml.safe_dump(job.model_dump(mode="json", exclude_none=True), allow_unicode=True)
 
     assert KINDS["train"].model_validate(yaml.safe_load(written)) == job
+
+
+@given(nodes(), BUDGETS, st.floats(0.01, 700), st.sampled_from(["infer", "machine"]))
+def test_a_job_that_serves_survives_being_written_as_yaml(
+    node: Node, budget: dict[str, Any], hours: float, kind: str
+) -> None:
+    parts = {
+        "comfyui": {"install": "own"},
+        "models": {"checkpoint": {"path": "/workspace/a.safetensors"}},
+        "ready": "9m",
+    }
+    values = {"kind": kind, "node": node, "budget": {**budget, "hours": hours}}
+    job = KINDS[kind].model_validate(values | (parts if kind == "infer" else {}))
+    written = yaml.safe_dump(job.model_dump(mode="json", exclude_none=True), allow_unicode=True)
+
+    assert KINDS[kind].model_validate(yaml.safe_load(written)) == job
 
 
 @given(nodes())
