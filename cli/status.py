@@ -220,11 +220,15 @@ def _left(row: Row) -> str:
         return ""
     if not row.asked:
         return "?"
-    if row.lease is None:
-        return "no lease"
-    if row.lease.left is None:
-        return "no limit"
-    return f"{span(max(0.0, row.lease.left))} ({row.lease.by})"
+    return _stands(row.lease) if row.lease else "no lease"
+
+
+def _stands(lease: LeaseStatus) -> str:
+    if lease.ended:
+        return f"ending: {lease.ended.partition(':')[0]}"
+    if not lease.alive:
+        return "watchdog dead: renew it"
+    return "no limit" if lease.left is None else f"{span(lease.left)} ({lease.by})"
 
 
 def _time(moment: float) -> str:
