@@ -1,9 +1,10 @@
 """fragua's house: one room for each outside party, one floor for each distance from the world.
 
 Rooms: `vast` (Vast.ai's API), `remote` (a machine over SSH), `dataset` (images with captions), `kohya`
-(sd-scripts), `comfyui` (ComfyUI and the gateway), `record` (what stays of a run, for people and programs).
+(sd-scripts), `comfyui` (ComfyUI and the gateway), `record` (what stays of a run, for people and programs), `cost`
+(money, which talks to nobody).
 `vast`, `kohya` and `comfyui` do not know each other; all may use `remote`, which knows none of them; `kohya`
-uses `dataset`; `record` knows none of them; stacks connect them. Beside the house stand the packages `comfy`
+uses `dataset`; `record` and `cost` know none of them, and all may use `cost`; stacks connect them. Beside the house stand the packages `comfy`
 (ComfyUI's client and graphs, which it uses) and `gateway` (which it only sends to machines).
 Floors, each importing only those above it in this list; pyproject.toml has them module by module:
 
