@@ -11,7 +11,8 @@ from components.errors import FraguaError
 from components.spec.load import placed
 from components.stacks import lock as locks
 from components.stacks import shown
-from components.stacks.asked import asked_by, quoted, ranked
+from components.stacks.asked import asked_by
+from components.stacks.pricing import quoted, ranked
 
 if TYPE_CHECKING:
     from components.cost.quote import Quote

@@ -14,7 +14,8 @@ from rich.text import Text
 from components.cost.render import money, price, text
 from components.errors import FraguaError
 from components.spec.load import placed
-from components.stacks.asked import asked_by, quoted, ranked
+from components.stacks.asked import asked_by
+from components.stacks.pricing import quoted, ranked
 from components.vast.offers import Rejected
 
 if TYPE_CHECKING:

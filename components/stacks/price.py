@@ -10,25 +10,19 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 
-from components.cost import quote as quotes
-from components.cost.estimate import estimate
 from components.cost.purchase import Purchase
-from components.cost.render import money, text
-from components.cost.terms import Terms
+from components.cost.quote import restored
 from components.errors import SpecError
 from components.record.experience import read_experience
 from components.stacks import lock as locks
 from components.stacks import shown
-from components.stacks.asked import quoted, ranked
 from components.stacks.shown import Shown
 from components.vast import policy
 from components.vast.settings import Settings
-from components.vast.unmet import nothing_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -119,68 +113,52 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
 def _quote(
     asked: Asked, before: _Before, stack: str, lock: Lock | None, place: Callable[[str], str]
 ) -> tuple[Quote, dict[str, Any]]:
-    """Return the quote that holds, and the output that tells it.
-
-    Where nothing fits, a preview says so; an `up` ends, so that what is there is not destroyed for nothing.
-    """
+    """Return the quote that holds, and the output that tells it."""
     last, keeps, now = shown.read(stack), before.keeps(asked), time.time()
     known = last.quote if last and last.quote.digest == asked.digest else None
     old = before.cost if before.cost and before.cost["digest"] == asked.digest else None
     if old and keeps:
         if known is None:
-            shown.write(stack, Shown(quote=quotes.restored(old), at=now))
-        return quotes.restored(old), old
+            shown.write(stack, Shown(quote=restored(old), at=now))
+        return restored(old), old
     if not keeps:
         _in_time(asked, place)
-    if going := not pulumi.runtime.is_dry_run():
+    if not pulumi.runtime.is_dry_run():
         if last and known and known.options and now - last.at < _APPROVED_FOR:
             shown.write(stack, last.model_copy(update={"tried": now}))
             _affordable(asked, known, place)
             return known, known.outputs()
-        if old and quotes.restored(old).options:
-            return quotes.restored(old), old
-    nothing = None
-    if keeps:
-        quote = _going_on(asked, before)
-    else:
-        newer_than = now if going else last.tried if last else 0
-        ranking, seen = ranked(asked, pulumi.runtime.get_config, lock, newer_than)
-        quote = quoted(asked, ranking, seen, lock, before.running, before.total)
-        nothing = nothing_fits(ranking) if not quote.options else None
-    shown.write(stack, Shown(quote=quote, at=now, tried=now if going else 0))
-    if going and nothing:
-        raise nothing
-    first, *rest = text(quote)
-    pulumi.log.info("\n  ".join(["price: " + first, *rest]))
+        if old and restored(old).options:
+            return restored(old), old
+    quote = _new(asked, before, stack, lock, last.tried if last else 0)
     _affordable(asked, quote, place)
     return quote, quote.outputs()
 
 
-def _going_on(asked: Asked, before: _Before) -> Quote:
-    """Return the quote of what goes on with the machines that run, at their own prices."""
-    machine = before.machines["node"]
-    price = fmean(each["price"] for each in before.machines.values())
-    terms = Terms(
-        gpu=machine["gpu"],
-        gpus=int(machine["gpu_count"]),
-        price=price,
-        min_bid=price if machine.get("interruptible") else None,
-        up=asked.node.internet.up,
-        down=asked.node.internet.down,
-        reliability=asked.node.reliability,
-    )
-    there = asked.work.model_copy(update={"image": 0})
-    return quotes.quote(
-        [(terms, estimate(there, terms, _experience()))],
-        asked.budget,
-        there,
-        digest=asked.digest,
-        when=time.time(),
-        source="what runs",
-        machines=asked.machines,
-        running=before.running,
-        before=before.total,
-    )
+def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: float) -> Quote:
+    """Find out what `asked` costs now, and say it.
+
+    Where nothing fits, a preview says so; an `up` ends, so that what is there is not destroyed for nothing.
+    """
+    from components.cost.render import text  # noqa: PLC0415 - an unchanged stack is not slowed down
+    from components.stacks import pricing  # noqa: PLC0415 - likewise
+    from components.vast.unmet import nothing_fits  # noqa: PLC0415 - likewise
+
+    now, going = time.time(), not pulumi.runtime.is_dry_run()
+    nothing = None
+    if before.keeps(asked):
+        quote = pricing.going_on(asked, list(before.machines.values()), _experience(), before.total)
+    else:
+        newer_than = now if going else tried
+        ranking, seen = pricing.ranked(asked, pulumi.runtime.get_config, lock, newer_than)
+        quote = pricing.quoted(asked, ranking, seen, lock, before.running, before.total)
+        nothing = None if quote.options else nothing_fits(ranking)
+    shown.write(stack, Shown(quote=quote, at=now, tried=now if going else 0))
+    if going and nothing:
+        raise nothing
+    first, *rest = text(quote)
+    pulumi.log.info("\n  ".join([f"price: {first}", *rest]))
+    return quote
 
 
 def _in_time(asked: Asked, place: Callable[[str], str]) -> None:
@@ -195,8 +173,8 @@ def _affordable(asked: Asked, quote: Quote, place: Callable[[str], str]) -> None
     most = asked.budget.max_total
     if quote.source == "market" and most is not None and quote.total > most:
         raise SpecError(
-            f"{place('budget.max_total')}budget.max_total: {money(most)} $ is less than the cheapest that "
-            f"fits is expected to take, {money(quote.total)} $ on {quote.options[0].name}: raise it, or ask "
+            f"{place('budget.max_total')}budget.max_total: {most:.2f} $ is less than the cheapest that "
+            f"fits is expected to take, {quote.total:.2f} $ on {quote.options[0].name}: raise it, or ask "
             "for less; nothing is rented"
         )
 

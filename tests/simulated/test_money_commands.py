@@ -11,7 +11,8 @@ from cli import cost, offers
 from components.errors import FraguaError, SpecError
 from components.spec.load import load
 from components.stacks import lock, shown
-from components.stacks.asked import asked_by, quoted, ranked
+from components.stacks.asked import asked_by
+from components.stacks.pricing import quoted, ranked
 
 JOB = """\
 kind: machine

@@ -12,7 +12,8 @@ from unit_models import node
 from components.cost.estimate import estimate
 from components.cost.experience import Experience
 from components.cost.purchase import Purchase
-from components.cost.quote import Quote, bound, digest, quote, restored
+from components.cost.quote import Quote, digest, restored
+from components.cost.quoting import bound, quote
 from components.spec.budget import Budget
 
 PRICES = st.lists(

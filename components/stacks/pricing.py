@@ -1,0 +1,115 @@
+"""The price of what is asked for: on the market of this moment, or on the machines that are there."""
+
+from __future__ import annotations
+
+import time
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from components.cost.estimate import estimate
+from components.cost.purchase import Purchase
+from components.cost.quoting import bound, quote
+from components.cost.terms import Terms
+from components.record.experience import read_experience
+from components.vast import market, offers
+from components.vast.unmet import nothing_fits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from components.cost.experience import Experience
+    from components.cost.quote import Quote
+    from components.stacks.asked import Asked
+    from components.stacks.lock import Lock
+    from components.vast.market import Market
+    from components.vast.offers import Ranking
+
+
+def ranked(
+    asked: Asked,
+    config: Callable[[str], str | None] = lambda _: None,
+    lock: Lock | None = None,
+    newer_than: float = 0,
+) -> tuple[Ranking, Market]:
+    """Look at the market, by at most one call, and rank what may be rented, budget.max_total apart.
+
+    Args:
+        asked: what is to be rented.
+        config: reads the stack's config, such as `vast:apiKey`.
+        lock: the only classes that may be rented.
+        newer_than: epoch seconds; what is known of the market from before is asked anew.
+    """
+    seen = market.look(asked.node, config, newer_than)
+    purchase = Purchase(
+        work=asked.work,
+        hours=asked.budget.hours_until_deadline(),
+        classes=lock.classes if lock else (),
+        experience=read_experience(seen.url),
+    )
+    return offers.rank(seen.offers, asked.node, purchase, seen.bad_machines), seen
+
+
+def quoted(
+    asked: Asked,
+    ranking: Ranking,
+    seen: Market,
+    lock: Lock | None = None,
+    running: float = 0,
+    before: float = 0,
+) -> Quote:
+    """Return the quote of `asked` on the market that was `seen`; see `components.cost.quoting.quote`."""
+    found = [(choice.terms, choice.estimate) for choice in ranking.choices]
+    notes = [seen.problem] if seen.problem else []
+    if seen.source == "preset":
+        found = bound(asked.node, asked.work, read_experience(seen.url))
+    elif not found:
+        notes.append(str(nothing_fits(ranking)))
+    return quote(
+        found,
+        asked.budget,
+        asked.work,
+        digest=asked.digest,
+        when=seen.when,
+        source=seen.source,
+        machines=asked.machines,
+        locked=lock.max_total if lock else None,
+        running=running,
+        before=before,
+        notes=notes,
+    )
+
+
+def going_on(
+    asked: Asked, machines: Sequence[Mapping[str, Any]], experience: Experience, before: float
+) -> Quote:
+    """Return the quote of what goes on with the machines that it has, at their own prices.
+
+    Args:
+        asked: the job.
+        machines: the outputs of their resources.
+        experience: of earlier runs.
+        before: $ of the job that they are on now.
+    """
+    machine = machines[0]
+    price = fmean(each["price"] for each in machines)
+    terms = Terms(
+        gpu=machine["gpu"],
+        gpus=int(machine["gpu_count"]),
+        price=price,
+        min_bid=price if machine.get("interruptible") else None,
+        up=asked.node.internet.up,
+        down=asked.node.internet.down,
+        reliability=asked.node.reliability,
+    )
+    there = asked.work.model_copy(update={"image": 0})
+    return quote(
+        [(terms, estimate(there, terms, experience))],
+        asked.budget,
+        there,
+        digest=asked.digest,
+        when=time.time(),
+        source="what runs",
+        machines=asked.machines,
+        running=price * len(machines),
+        before=before,
+    )
