@@ -153,7 +153,9 @@ class Watching:
             self._look_around(shell, follower)
             if not self._run.complete:
                 self._run.keep(closed(self._run.ledger, "failed"), shell)
-                raise TrainingFailed(failure(shell, job))
+                lease = parse_status(shell.run("reading the lease", status_script()))
+                ending = f"the machine is ending itself, {lease.ended}" if lease and lease.ended else ""
+                raise TrainingFailed(ending or failure(shell, job))
             self._run.keep(closed(self._run.ledger, "done"), shell)
         return self._finish()
 
@@ -221,7 +223,7 @@ class Watching:
                 limits = self._bids.limits(machine, self._recorder.before)
                 shell.run("renewing the lease", renew_script(limits))
                 self._lease = parse_status(shell.run("reading the lease", status_script()))
-            price, spent = self._found["pricePerHour"], progress.step * progress.seconds_per_step
+            price, spent = self._bids.rate(machine), progress.step * progress.seconds_per_step
             voice.show(
                 lambda width: view(progress, self._gauges, price, spent, width),  # noqa: B023 - drawn at once
                 line(progress, self._gauges, price, spent),
