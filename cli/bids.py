@@ -58,10 +58,14 @@ class Bids:
             machine: the outputs of its resource.
             before: $ that the run cost on other machines.
         """
-        rate = self._rates.get(int(machine["instance_id"]))
-        if not rate and not before:
+        changed = int(machine["instance_id"]) in self._rates
+        if not changed and not before:
             return ""
-        return Lease.model_validate(machine.get("lease") or {}).limits(rate or machine["price"], before)
+        return Lease.model_validate(machine.get("lease") or {}).limits(self.rate(machine), before)
+
+    def rate(self, machine: dict[str, Any]) -> float:
+        """Return $/h of the machine, GPUs and disk, at its bid now."""
+        return self._rates.get(int(machine["instance_id"]), float(machine["price"]))
 
     def _ask(self, machine: dict[str, Any], share: float) -> None:
         try:

@@ -176,7 +176,10 @@ class Acquisition:
         request, node = self.request, self.request.market
         found = self.api.search(offers.query(node))
         ranking = offers.rank(found, node, request.allowed, self.bad_machines.ids())
-        fresh = [choice for choice in ranking.choices if choice.offer.id not in self.tried_offers]
+        best: dict[int, Choice] = {}
+        for choice in ranking.choices:
+            best.setdefault(choice.offer.id, choice)
+        fresh = [choice for offer_id, choice in best.items() if offer_id not in self.tried_offers]
         if not fresh:
             raise nothing_fits(ranking, self.failures)
         self.say(f"{len(found)} offers, {ranking.explain()}")

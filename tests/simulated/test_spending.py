@@ -143,6 +143,16 @@ def test_auto_takes_a_bid_where_that_makes_the_job_cheaper(work: Work, start: St
     assert f"for a bid of {found.dph_base:.3f}" in run.talk
 
 
+def test_an_offer_that_is_gone_is_not_tried_again_in_another_way(start: Start, cloud: Cloud) -> None:
+    gone = {"success": False, "error": "no_such_ask", "msg": "error 410/1: no_such_ask"}
+    cloud.ask("POST", "fault", effect="respond", path="asks", status=410, body=gone, count=3)
+    run = start(purchase=purchase(), **FREE)
+    run.acquire()
+    tried = re.findall(r"renting offer (\d+)", run.talk)
+
+    assert len(tried) == len(set(tried)) == 4
+
+
 def test_a_gang_of_auto_is_rented_on_demand(start: Start) -> None:
     machines = start(count=2, purchase=purchase(), **FREE).acquire()
 
