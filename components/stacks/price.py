@@ -213,4 +213,8 @@ def _before() -> _Before:
         for kind in (_STACK, _INSTANCE)
     }
     cost = next((row.get("cost") for row in of[_STACK].values()), None)
+    try:
+        restored(cost or {})
+    except (KeyError, TypeError, ValueError):  # there is none, or another version of fragua wrote it
+        cost = None
     return _Before(cost, {urn.rpartition("::")[2]: row for urn, row in of[_INSTANCE].items()})
