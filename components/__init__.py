@@ -2,10 +2,10 @@
 
 Rooms: `vast` (Vast.ai's API), `remote` (a machine over SSH), `dataset` (images with captions), `kohya`
 (sd-scripts), `comfyui` (ComfyUI and the gateway), `record` (what stays of a run, for people and programs),
-`cost` (money, which talks to nobody). `vast`, `kohya` and `comfyui` do not know each other; all may use
-`remote`, which knows none of them; `kohya` uses `dataset`; `record` and `cost` know none of them, and all may
-use `cost`; stacks connect them. Beside the house stand the packages `comfy` (ComfyUI's client and graphs,
-which it uses) and `gateway` (which it only sends to machines).
+and `cost` (money, which talks to nobody). `vast`, `kohya` and `comfyui` do not know each other; all may use
+`remote` and `cost`, which know none of them; `kohya` uses `dataset`; `record` knows none of them; stacks
+connect them. Beside the house stand the packages `comfy` (ComfyUI's client and graphs, which it uses) and
+`gateway` (which it only sends to machines).
 Floors, each importing only those above it in this list; pyproject.toml has them module by module:
 
 0. `errors`, `spec`: what a user may write in a job file, validated and frozen.
