@@ -59,6 +59,7 @@ class _Attempt:
     deadline: float
     running_since: float | None = None
     check: Future[Login] | None = None
+    halted: bool = False
 
 
 class Acquisition:
@@ -261,11 +262,12 @@ class Acquisition:
             if instance.direct or now > attempt.running_since + _PORTS_LAG:
                 self.say(f"instance {instance.id} runs; checking SSH, GPU and disk")
                 attempt.check = self.checks.submit(self._check, instance)
-        elif (
-            state in (Status.OUTBID, Status.SCHEDULING, Status.STOPPED)
-            and instance.id != self.request.node.adopt
-        ):
+            return
+        halted = state in (Status.OUTBID, Status.SCHEDULING, Status.STOPPED)
+        if halted and not attempt.halted:
             self._look_at_credit(instance)
+        attempt.halted = halted
+        if halted and instance.id != self.request.node.adopt:
             self._fail(attempt, f"{state} before it ran", machine_is_bad=False)
         elif state is Status.CRASHED:
             self._fail(attempt, instance.status_msg or "the container could not be started")

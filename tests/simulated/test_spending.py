@@ -132,6 +132,18 @@ def test_credit_that_ends_on_the_way_is_said_and_everything_given_back(
     assert run.billing == []
 
 
+def test_a_machine_that_is_taken_over_is_not_waited_for_without_credit(
+    start: Start, cloud: Cloud, credit: Callable[[float], None]
+) -> None:
+    theirs = start()
+    [machine] = theirs.acquire()
+    credit(-1)
+    with pytest.raises(OutOfCredit, match="add credit"):
+        start(adopt=machine.instance.id).acquire()
+
+    assert [found["status"] != "destroyed" for found in cloud.made(theirs.request.owner)] == [True]
+
+
 @pytest.mark.parametrize("work", [LORA, Work(kind="up", hours=24, disk=20)], ids=["training", "up"])
 def test_auto_takes_a_bid_where_that_makes_the_job_cheaper(work: Work, start: Start) -> None:
     run = start(purchase=Purchase(work=work), **FREE)
