@@ -48,7 +48,7 @@ class Lease(Spec):
     lease: Seconds = 86400
     """Since the last renewal."""
     idle: Seconds = 3600
-    """Without work on a GPU, and without a download or an upload."""
+    """Without work on a GPU, a prompt for ComfyUI, a download or an upload."""
     max_time: Seconds = 0
     """That the machine ran in all."""
     max_total: Annotated[float, Field(ge=0)] = 0
@@ -114,13 +114,13 @@ class LeaseStatus:
         return self.by if ceiling and (self.left or 0) <= later + 2 * POLL else ""
 
 
-_WATCHDOG: Final = r"""cd ~/.fragua/lease && exec 9>> lock && flock -w 5 9 || exit 0
+_WATCHDOG: Final = r"""cd ~/.fragua/lease && exec 9>> lock && flock -w 60 9 || exit 0
 trap '' HUP
 umask 077
 [ -p wake ] || mkfifo wake
 exec 8<> wake
 jobs="WORKSPACE/.fragua/jobs"
-age=0 since=0 quiet=0 spent=0 rx=0 last=new tries=0 next=0 grace=0 code=
+age=0 since=0 quiet=0 spent=0 rx=0 prompts= last=new tries=0 next=0 grace=0 code=
 now() { read -r up _ < /proc/uptime; up=${up%.*}; }
 now
 . ./own
@@ -135,6 +135,8 @@ unfetched() {
   return 1
 }
 busy() {
+  got=$(grep -c 'got prompt' "$jobs/comfyui/log" 2> /dev/null)
+  [ "$got" = "$prompts" ] || { prompts=$got; return 0; }
   sum=0
   while read -r name got _; do
     case $name in lo:) ;; *:) sum=$((sum + got)) ;; esac
@@ -175,7 +177,8 @@ while :; do
   [ $d -gt 0 ] && busy && quiet=0
   most=$idle why=
   if [ -e finish ] && ! unfetched && [ $((idle == 0 || idle > FINISHED)) = 1 ]; then most=FINISHED; fi
-  echo "age=$age since=$since quiet=$quiet spent=$spent rx=$rx last=$last most=$most" > new && mv new count
+  echo "age=$age since=$since quiet=$quiet spent=$spent rx=$rx prompts=$prompts last=$last most=$most" > new &&
+    mv new count
   over $lease $since "not renewed for $since s"
   over $most $quiet "idle for $quiet s"
   over $max_time $age "max_time is over"
@@ -230,7 +233,7 @@ umask 077
 echo since=0 {"quiet=0" if used else ""} > renewed.new
 mv renewed.new renewed
 [ ! -p wake ] || echo 1<> wake
-{_KEEPER}
+if flock -n lock true; then {_KEEPER} fi
 """
 
 

@@ -114,6 +114,25 @@ def test_work_on_any_gpu_and_traffic_keep_it(machine: Machine) -> None:
     assert machine.calls == ["destroy"]
 
 
+def test_images_that_are_made_between_two_looks_keep_it(machine: Machine) -> None:
+    log = machine.root / "workspace/.fragua/jobs/comfyui/log"
+    log.parent.mkdir(parents=True)
+    log.write_text("starting\n")
+    machine.boot(Lease(lease=0, idle=HOUR))
+    for _ in range(3):
+        machine.later(HOUR - POLL)
+        with log.open("a") as file:
+            file.write("got prompt\nPrompt executed in 3.21 seconds\n")
+        machine.later(POLL)
+    assert machine.calls == []
+
+    with log.open("a") as file:
+        file.write("comfyui ended with exit code 1; starting it again\n")
+    machine.later(HOUR)
+
+    assert machine.calls == ["destroy"]
+
+
 def test_a_gpu_that_cannot_be_read_does_no_work(machine: Machine) -> None:
     machine.boot(Lease(lease=0, idle=HOUR))
     machine.write("gpu", "Failed to initialize NVML: Unknown Error\n")
