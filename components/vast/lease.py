@@ -120,7 +120,7 @@ umask 077
 [ -p wake ] || mkfifo wake
 exec 8<> wake
 jobs="WORKSPACE/.fragua/jobs"
-age=0 since=0 quiet=0 spent=0 rx=0 prompts= last=new tries=0 next=0 grace=0 code=
+age=0 since=0 quiet=0 spent=0 rx=0 asked= last=new tries=0 next=0 grace=0 code=
 now() { read -r up _ < /proc/uptime; up=${up%.*}; }
 now
 . ./own
@@ -136,7 +136,7 @@ unfetched() {
 }
 busy() {
   got=$(grep -c 'got prompt' "$jobs/comfyui/log" 2> /dev/null)
-  [ "$got" = "$prompts" ] || { prompts=$got; return 0; }
+  [ "$got" = "$asked" ] || { asked=$got; return 0; }
   sum=0
   while read -r name got _; do
     case $name in lo:) ;; *:) sum=$((sum + got)) ;; esac
@@ -177,7 +177,7 @@ while :; do
   [ $d -gt 0 ] && busy && quiet=0
   most=$idle why=
   if [ -e finish ] && ! unfetched && [ $((idle == 0 || idle > FINISHED)) = 1 ]; then most=FINISHED; fi
-  echo "age=$age since=$since quiet=$quiet spent=$spent rx=$rx prompts=$prompts last=$last most=$most" > new &&
+  echo "age=$age since=$since quiet=$quiet spent=$spent rx=$rx asked=$asked last=$last most=$most" > new &&
     mv new count
   over $lease $since "not renewed for $since s"
   over $most $quiet "idle for $quiet s"
