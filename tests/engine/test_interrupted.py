@@ -22,7 +22,7 @@ from toolchain.bootstrap import ROOT
 EPOCHS, SAVE_EVERY = 10, 2
 EARLY = 0.3
 PAUSE = 2.0
-"""Seconds; an interval takes about five."""
+"""Seconds; an interval takes about ten."""
 
 
 def ledger_of(stack: Stack) -> Ledger | None:
@@ -169,7 +169,8 @@ def test_watching_again_goes_on_after_a_trainer_that_was_killed(
 
 
 @pytest.mark.parametrize(
-    ("job", "name", "losses", "seed"), [("sdxl-lora", "animal", 3, 1), ("sdxl-finetune", "world", 1, 2)]
+    ("job", "name", "losses", "repeats", "seed"),
+    [("sdxl-lora", "animal", 3, 450, 1), ("sdxl-finetune", "world", 1, 250, 2)],
 )
 def test_a_run_survives_the_loss_of_its_machines(
     make_stack: MakeStack,
@@ -179,11 +180,12 @@ def test_a_run_survives_the_loss_of_its_machines(
     job: str,
     name: str,
     losses: int,
+    repeats: int,
     seed: int,
 ) -> None:
     config = {
         "override__dataset__path": dataset,
-        "override__dataset__repeats": 250,
+        "override__dataset__repeats": repeats,
         "override__node__bid": 1.5,
         "override__training__epochs": EPOCHS,
         "override__training__save_every_epochs": SAVE_EVERY,
