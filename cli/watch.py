@@ -90,6 +90,8 @@ def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) ->
             raise
         except RemoteError as error:  # whatever was going on when the machine went away
             voice.still()
+            if watching.complete:
+                continue
             said.append((int(found["instance"]), str(error)))
             if said.count(said[-1]) >= _MOST_TIMES:
                 raise
@@ -122,6 +124,11 @@ class Watching:
         self._gauges: Gauges | None = None
         self._looked = self._renewed = 0.0
         self._lease: LeaseStatus | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is at home, so that no machine is needed any more."""
+        return self._run.complete
 
     def to_the_end(self) -> list[Path]:
         """Follow the run to its end, and return its checkpoints at home.
