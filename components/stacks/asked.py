@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from components.cost.images import image_gb
 from components.cost.quote import digest
 from components.cost.work import Work
+from components.errors import SpecError
 from components.spec.infer import InferJob
 from components.spec.train import TrainJob
 from components.vast.lease import Lease
@@ -43,6 +44,19 @@ class Asked:
         """What ends each machine when nobody looks, as JSON."""
         return Lease.of(self.budget, self.machines).model_dump(mode="json", exclude_defaults=True)
 
+    def check_deadline(self, place: Callable[[str], str]) -> None:
+        """Refuse a deadline that is past; `place` tells where a field of the job stands.
+
+        Raises:
+            SpecError: it is.
+        """
+        hours = self.budget.hours_until_deadline()
+        if hours is not None and hours <= 0:
+            raise SpecError(
+                f"{place('budget.deadline')}budget.deadline: it was {-hours:.1f} h ago: set one that can be "
+                "met; nothing is rented"
+            )
+
 
 def asked_by(job: Job, place: Callable[[str], str]) -> Asked:
     """Return what `job` asks for; it is checked as a preview does it.
@@ -54,12 +68,15 @@ def asked_by(job: Job, place: Callable[[str], str]) -> Asked:
     if isinstance(job, TrainJob):
         from components.stacks.prepare import prepare  # noqa: PLC0415 - only the job's own kind is loaded
 
-        return of_training(job, prepare(job, place, token=token))
-    if isinstance(job, InferJob):
+        found = of_training(job, prepare(job, place, token=token))
+    elif isinstance(job, InferJob):
         from components.stacks.serve import ready  # noqa: PLC0415 - likewise
 
-        return of_serving(job, ready(job, place, token=token))
-    return of_machine(job)
+        found = of_serving(job, ready(job, place, token=token))
+    else:
+        found = of_machine(job)
+    found.check_deadline(place)
+    return found
 
 
 def of_training(job: TrainJob, prepared: Prepared) -> Asked:

@@ -122,7 +122,7 @@ def _quote(
             shown.write(stack, Shown(quote=restored(old), at=now))
         return restored(old), old
     if not keeps:
-        _in_time(asked, place)
+        asked.check_deadline(place)
     if not pulumi.runtime.is_dry_run():
         if last and known and known.options and now - last.at < _APPROVED_FOR:
             shown.write(stack, last.model_copy(update={"tried": now}))
@@ -159,14 +159,6 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
     first, *rest = text(quote)
     pulumi.log.info("\n  ".join([f"price: {first}", *rest]))
     return quote
-
-
-def _in_time(asked: Asked, place: Callable[[str], str]) -> None:
-    hours = asked.budget.hours_until_deadline()
-    if hours is not None and hours <= 0:
-        raise SpecError(
-            f"{place('budget.deadline')}budget.deadline: it was {-hours:.1f} h ago; nothing is rented"
-        )
 
 
 def _affordable(asked: Asked, quote: Quote, place: Callable[[str], str]) -> None:

@@ -120,11 +120,20 @@ def test_a_stack_s_is_what_was_shown_and_can_be_locked(
         cost.run(tmp_path, str(job), "text", lock=True)
 
 
-def test_a_wrong_job_is_refused_as_anywhere(job: Path) -> None:
-    job.write_text(JOB.replace("disk: 40", "disk: 40960"), encoding="utf-8")
-    for run in (
-        lambda: offers.run(job, None, every=False, as_json=False),
-        lambda: cost.run(job, str(job), "text", lock=False),
-    ):
-        with pytest.raises(SpecError, match="looks like MiB"):
-            run()
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("disk: 40", "disk: 40960", "looks like MiB"),
+        (
+            "kind: machine",
+            "kind: machine\nbudget: {deadline: 2026-01-01T00:00Z}",
+            r"job.yaml:2: budget.deadline: it was",
+        ),
+    ],
+)
+def test_a_wrong_job_is_refused_as_anywhere(old: str, new: str, says: str, job: Path) -> None:
+    job.write_text(JOB.replace(old, new), encoding="utf-8")
+    with pytest.raises(SpecError, match=says):
+        offers.run(job, None, every=False, as_json=False)
+    with pytest.raises(SpecError, match=says):
+        cost.run(job, str(job), "text", lock=False)
