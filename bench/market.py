@@ -44,7 +44,9 @@ def main(root: Path, markets: str = str(_MARKETS)) -> None:
             for name in rows[0][1]
             if name != _ORACLE
         }
-        (root / "docs" / "market.svg").write_text(picture(f"{len(rows)} jobs in {len(rows)} markets", ways))
+        (root / "docs" / "market.svg").write_text(
+            picture(f"What {len(rows)} jobs cost, each in a simulated market of its own", ways)
+        )
 
 
 def replay(markets: int) -> list[Row]:

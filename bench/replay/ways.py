@@ -156,12 +156,13 @@ def _rebid(world: World, way: Way, want: Want, offer: Offer) -> Callable[[Stay],
     def look(stay: Stay) -> float | None:
         bid, least = stay.bid or 0.0, world.min_bid(stay.slice, stay.now)
         asked = terms(offer, node, bid).model_copy(update={"min_bid": least})
-        left, elsewhere = rest(want.work, max(1, stay.left)), inf
-        if bid < least:
-            going = Want(node, left, bad=want.bad | {offer.machine_id})
-            other = way.choose(world.search(node, stay.now), going)
-            elsewhere = other.estimate.total if other else inf
-        return rebid(left, asked, node.max_price - asked.disk(node.disk), elsewhere, experience)
+        left, most = rest(want.work, max(1, stay.left)), node.max_price - asked.disk(node.disk)
+        better = rebid(left, asked, most, inf, experience)
+        if better is None or better <= bid:
+            return better
+        others = Want(node, left, bad=want.bad | {offer.machine_id})
+        other = way.choose(world.search(node, stay.now), others)
+        return rebid(left, asked, most, other.estimate.total if other else inf, experience)
 
     return look
 
