@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from pulumi import automation as auto
+from pydantic import ValidationError
+
+from cli.project import reason
 from components.errors import FraguaError
 from components.vast.account import Account
 from components.vast.lease import Lease
-
-if TYPE_CHECKING:
-    from pulumi import automation as auto
 
 _EVERY: Final = 300.0
 
@@ -72,7 +73,10 @@ class Bids:
             values = self._stack.get_all_config()
             config = {name: each.value for name, each in values.items()}
             done = Account(config.get, machine["url"]).reconsider(machine, share)
-        except FraguaError as error:
+        except auto.CommandError as error:
+            self._said.put(f"the bid was not looked at: {reason(error)}")
+            return
+        except (FraguaError, ValidationError) as error:  # or another version of fragua rented it
             self._said.put(f"the bid was not looked at: {error}")
             return
         if done:

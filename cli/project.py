@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _KEY: Final = "pulumi-python:dynamic/vast:SshKey"
 _MACHINE: Final = "pulumi-python:dynamic/vast:Instance"
 _RUN: Final = "pulumi-python:dynamic/kohya:TrainingRun"
+_DECLARED: Final = ("node", "purchase", "lease")
+"""Inputs of a machine whose changes leave it as it is, so that its outputs keep the old ones."""
 
 _DECORATION = re.compile(r"<\{%[^%]*%\}>|Exception calling application: ")
 _NOISE = ("update failed", "using pulumi-resource-")
@@ -54,8 +56,8 @@ def known(stack: auto.Stack) -> dict[str, Any]:
     """Return the outputs of `stack`, and from its state what they do not tell.
 
     That is `machines`: by name (`node`, `node-2`, ...), `login`, `status`, `url` of the market, whether it is
-    `interruptible`, `urn` and `props` (its resource's outputs) of each; the same of the first one, by
-    themselves; and `launch` of its training, None where it has none.
+    `interruptible`, `urn` and `props` (its resource's outputs, with the inputs of now) of each; the same of
+    the first one, by themselves; and `launch` of its training, None where it has none.
 
     A login is read from the state instead of being exported: Pulumi's SDK writes what a program exports,
     secrets too, to debug logs.
@@ -79,7 +81,7 @@ def known(stack: auto.Stack) -> dict[str, Any]:
 
 
 def _machine(resource: dict[str, Any], private_key: str) -> dict[str, Any]:
-    found = resource["outputs"]
+    found, declared = resource["outputs"], resource.get("inputs", {})
     login = {name: found[name] for name in ("host", "port", "host_key")}
     return {
         "login": {**login, "private_key": private_key},
@@ -87,7 +89,7 @@ def _machine(resource: dict[str, Any], private_key: str) -> dict[str, Any]:
         "url": found.get("url"),
         "interruptible": found.get("interruptible"),
         "urn": resource["urn"],
-        "props": found,
+        "props": {**found, **{name: declared[name] for name in _DECLARED if name in declared}},
     }
 
 
