@@ -11,7 +11,9 @@ from unit_models import node, nodes
 
 from components.spec.node import Node
 from components.vast import policy
+from components.vast.gang import GangProvider
 from components.vast.policy import NODE, Change
+from components.vast.provider import InstanceProvider
 from components.vast.status import Status
 
 MACHINE = {"gpu": "RTX 4090", "gpu_count": 1, "vram": 24564, "status": "running", "instance_id": 5}
@@ -191,3 +193,18 @@ def test_any_two_nodes_can_be_compared(old: Node, new: Node, state: Status) -> N
 
     assert set(change.replace + change.update) <= {*NODE, "status"}
     assert all(getattr(old, name) != getattr(new, name) for name in change.update if name != "status")
+
+
+@pytest.mark.parametrize("before", [None, {"work": {"kind": "up", "disk": 60}}])
+@pytest.mark.parametrize("after", [None, {"work": {"kind": "lora", "disk": 60}, "approved": 2.0}])
+def test_what_was_approved_never_changes_what_is_rented(
+    before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> None:
+    """The market moves every hour, and what is shown with it."""
+    wanted = node().model_dump(mode="json", exclude_defaults=True)
+    declared = {"stack": "s", "name": "node", "public_key": "k", "node": wanted}
+    olds, news = {**declared, "purchase": before}, {**declared, "purchase": after}
+    gang = {**olds, "count": 1, "machines": [MACHINE]}
+
+    assert not InstanceProvider().diff("5", {**olds, **MACHINE}, news).changes
+    assert not GangProvider().diff("gang-5", gang, {**news, "count": 1}).changes
