@@ -287,23 +287,25 @@ def test_a_fixed_bid_is_never_raised(start: Start, cloud: Cloud) -> None:
 
 def test_a_fault_while_a_bid_is_raised_raises_it_once_or_not_at_all(bidder: Bidder, cloud: Cloud) -> None:
     run, instance = bidder()
-    orders: list[dict[str, Any]] = [
-        {"effect": "respond", "status": 502, "body": "bad gateway"},
-        {"effect": "drop_before"},
-        {"effect": "drop_after"},
-        {"effect": "malformed"},
+    bad_gateway = {"effect": "respond", "status": 502, "body": "bad gateway"}
+    faults: list[tuple[str, dict[str, Any]]] = [
+        ("instances/", bad_gateway),
+        ("bundles", bad_gateway),
+        ("bid_price", bad_gateway),
+        ("bid_price", {"effect": "drop_before"}),
+        ("bid_price", {"effect": "drop_after"}),
+        ("bid_price", {"effect": "malformed"}),
     ]
-    for path in ("bid_price", "instances/", "bundles"):
-        for order in orders:
-            cloud.ask("POST", f"instances/{instance.id}/outbid")
-            cloud.ask("POST", "fault", path=path, count=1, **order)
-            done = reconsider(run, instance, share=0.02)
+    for path, order in faults:
+        cloud.ask("POST", f"instances/{instance.id}/outbid")
+        cloud.ask("POST", "fault", path=path, count=1, **order)
+        done = reconsider(run, instance, share=0.02)
 
-            assert done, (path, order)
-            assert now(run, instance).dph_base < 3 * instance.dph_base, (path, order)
-            cloud.ask("DELETE", "fault")
-            cloud.ask("POST", f"instances/{instance.id}/restore")
-            cloud.api().change_bid(instance.id, instance.dph_base)
+        assert done, (path, order)
+        assert now(run, instance).dph_base < 3 * instance.dph_base, (path, order)
+        cloud.ask("DELETE", "fault")
+        cloud.ask("POST", f"instances/{instance.id}/restore")
+        cloud.api().change_bid(instance.id, instance.dph_base)
     assert run.billing == [instance.id]
 
 
