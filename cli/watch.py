@@ -95,17 +95,29 @@ def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) ->
             said.append((int(found["instance"]), str(error)))
             if said.count(said[-1]) >= _MOST_TIMES:
                 raise
-            if over := watching.over():
-                watching.failed(over)
-                raise FraguaError(over) from None
-            voice.line(f"{error}; asking Vast.ai what became of the machine")
-            if rebid := bids.rescue(found["props"], watching.left):
-                voice.line(rebid)
-            if _replaced(stack, int(found["instance"]), voice):
-                watching.lost(str(error))
+            _recover(stack, found, watching, bids, voice, str(error))
         else:
             return checkpoints
     raise FraguaError(f"the run was cut off {_MOST_LOSSES} times; look at its job's bid and countries")
+
+
+def _recover(
+    stack: auto.Stack, found: dict[str, Any], watching: Watching, bids: Bids, voice: Voice, lost: str
+) -> None:
+    """Get the run a machine again, the same one or another.
+
+    Raises:
+        FraguaError: its time or its money is over.
+        Unreachable: as `watch`.
+    """
+    if over := watching.over():
+        watching.failed(over)
+        raise FraguaError(over) from None
+    voice.line(f"{lost}; asking Vast.ai what became of the machine")
+    if rebid := bids.rescue(found["props"], watching.left):
+        voice.line(rebid)
+    if _replaced(stack, int(found["instance"]), voice):
+        watching.lost(lost)
 
 
 class Watching:
