@@ -44,6 +44,7 @@ def rebid(
         experience: of earlier runs.
     """
     experience = experience or Experience()
+    terms = terms.model_copy(update={"watched": True})  # or nobody would ask
     found = best_bid(left, terms, most, experience)
     if found is None or found[0].price == terms.price:
         return None

@@ -6,7 +6,7 @@ interruptible machines correct: a gamma prior that weighs as much as two losses.
 
 from __future__ import annotations
 
-from math import exp2
+from math import exp2, sqrt
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ _OUTBID: Final = 1.5
 several times an hour."""
 _HALVED: Final = 0.1
 """Share of the least bid by which more halves them: a tenth more outlasts half of the rises."""
+_BETWEEN_LOOKS: Final = sqrt(5 / 60)
+"""How far prices wander in five minutes, for how far they do in an hour: as the square root of time."""
 _USUAL: Final = 0.5
 """Losses an hour that were expected in hours of which only their number is known."""
 _PRIOR: Final = 2.0
@@ -36,12 +38,17 @@ def hazard(terms: Terms, experience: Experience) -> float:
     lost = down / ((1 - down) * _OUTAGE_HOURS)
     if terms.min_bid is None:
         return lost
-    return lost + outbid(terms.price / terms.min_bid if terms.min_bid else float("inf"), experience)
+    ratio = terms.price / terms.min_bid if terms.min_bid else float("inf")
+    return lost + outbid(ratio, experience, watched=terms.watched)
 
 
-def outbid(ratio: float, experience: Experience) -> float:
-    """Return losses an hour of a bid that is `ratio` times the least that wins now."""
-    rate = _DISPLACED + _OUTBID * exp2((1 - max(1.0, ratio)) / _HALVED)
+def outbid(ratio: float, experience: Experience, *, watched: bool = False) -> float:
+    """Return losses an hour of a bid that is `ratio` times the least that wins now.
+
+    One that is `watched` loses only to what prices rise between two looks.
+    """
+    halved = _HALVED * _BETWEEN_LOOKS if watched else _HALVED
+    rate = _DISPLACED + _OUTBID * exp2((1 - max(1.0, ratio)) / halved)
     return rate * (_PRIOR + experience.outbid) / (_PRIOR + _USUAL * experience.bid_hours)
 
 

@@ -23,6 +23,8 @@ class Terms(Spec):
     """$/h for the GPUs while they run: on demand, or the bid."""
     min_bid: Annotated[float, Field(ge=0)] | None = None
     """$/h below which a bid loses; None for a contract on demand."""
+    watched: bool = False
+    """Whether somebody looks at the bid every five minutes, and lets it follow the market."""
     storage: Annotated[float, Field(ge=0)] = 0
     """$/GB/month, billed from renting to destroying."""
     up_cost: Annotated[float, Field(ge=0)] = 0

@@ -99,6 +99,7 @@ def _terms(instance: Instance) -> Terms:
         dlperf=instance.dlperf,
         price=instance.dph_base,
         min_bid=instance.min_bid,
+        watched=True,
         storage=instance.storage_cost,
         up_cost=instance.inet_up_cost,
         down_cost=instance.inet_down_cost,

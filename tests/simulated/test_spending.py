@@ -199,11 +199,14 @@ def now(run: Run, instance: Instance) -> Instance:
 Bidder = Callable[..., tuple[Run, Instance]]
 
 
-def test_a_bid_that_is_good_is_left(bidder: Bidder, cloud: Cloud) -> None:
+def test_a_bid_that_is_watched_needs_less_of_a_margin_and_is_left_then(bidder: Bidder, cloud: Cloud) -> None:
     run, instance = bidder()
+    reconsider(run, instance)
+    bid = now(run, instance).dph_base
 
+    assert instance.min_bid < bid <= instance.dph_base
     assert reconsider(run, instance) is None
-    assert now(run, instance).dph_base == instance.dph_base
+    assert now(run, instance).dph_base == bid
 
 
 @pytest.fixture

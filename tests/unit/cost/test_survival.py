@@ -17,6 +17,18 @@ def test_a_higher_bid_is_never_lost_more_often(ratio: float, more: float, own: E
     assert outbid(ratio + more, own) <= outbid(ratio, own)
 
 
+@given(numbers(0, 10), EXPERIENCES)
+def test_a_bid_that_is_watched_is_never_lost_more_often(ratio: float, own: Experience) -> None:
+    assert outbid(ratio, own, watched=True) <= outbid(ratio, own)
+
+
+def test_a_watched_bid_needs_less_of_a_margin() -> None:
+    assert outbid(1.0, NOBODY, watched=True) == outbid(1.0, NOBODY)
+    assert outbid(1.029, NOBODY, watched=True) == pytest.approx(0.95, abs=0.01)
+    bid = terms(min_bid=0.2, price=0.21, watched=True)
+    assert hazard(bid, NOBODY) < hazard(bid.model_copy(update={"watched": False}), NOBODY)
+
+
 def test_no_bid_escapes_those_who_rent_on_demand() -> None:
     assert outbid(1.0, NOBODY) == pytest.approx(1.7)
     assert outbid(1.1, NOBODY) == pytest.approx(0.95)
