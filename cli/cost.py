@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from components.cost.render import markdown, text
-from components.errors import FraguaError
+from components.errors import FraguaError, SpecError
 from components.spec.load import placed
 from components.stacks import lock as locks
 from components.stacks import shown
@@ -41,8 +42,10 @@ def run(root: Path, what: str, form: Format, *, lock: bool) -> None:
         name, quote = path.name, _of_job(path)
     print(_rendered(name, quote, form), end="")
     if lock:
-        path = locks.file(root, name)
-        locks.write(path, locks.Lock.of(quote), name)
+        path, old = locks.file(root, name), None
+        with suppress(SpecError):  # one that cannot be read is made anew
+            old = locks.read(path, name)
+        locks.write(path, locks.Lock.of(quote, old), name)
         print(f"{path.name} is written: commit it. Until the job changes, `up` rents only what it names.")
 
 

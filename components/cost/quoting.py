@@ -69,7 +69,8 @@ def quote(
         ceiling = ceil(lowest * 10_000) / 10_000
         warnings += _warnings(first[1], budget, machines)
         if ceiling < total:
-            warnings.append(f"dearer than {ceiling_from} allows: `up` will rent nothing")
+            then = "a lost machine is not replaced" if source == "what runs" else "`up` will rent nothing"
+            warnings.append(f"dearer than {ceiling_from} allows: {then}")
     return Quote(
         digest=digest,
         when=round(when),

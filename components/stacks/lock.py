@@ -37,29 +37,34 @@ class Lock(Spec):
     """In the order of their price when it was made; no other is rented."""
 
     @staticmethod
-    def of(quote: Quote) -> Lock:
+    def of(quote: Quote, old: Lock | None = None) -> Lock:
         """Return the lock that approves `quote`: its classes, each with the slack of its budget.
+
+        A quote of what runs knows no other class: those of the `old` lock are kept beside it.
 
         Raises:
             SpecError: there is nothing to approve.
         """
-        if not quote.options or quote.ceiling is None or quote.source in ("preset", "what runs"):
+        if not quote.options or quote.ceiling is None or quote.source == "preset":
             raise SpecError(
                 "no prices of the market were shown that could be locked: `pulumi preview` shows them"
             )
         more = 1 + quote.slack
+        classes = {
+            (each.gpu, each.gpus, each.interruptible): ceil((each.price + _ROUNDED) * more * 1000) / 1000
+            for each in quote.options
+        }
+        if old and quote.source == "what runs":
+            for kept in old.classes:
+                name = (kept.gpu, kept.gpus, kept.interruptible)
+                classes[name] = max(kept.max_price, classes.get(name, 0))
         return Lock(
             digest=quote.digest,
             when=datetime.fromtimestamp(round(quote.when), UTC),
             max_total=quote.ceiling,
             classes=tuple(
-                OfferClass(
-                    gpu=each.gpu,
-                    gpus=each.gpus,
-                    interruptible=each.interruptible,
-                    max_price=ceil((each.price + _ROUNDED) * more * 1000) / 1000,
-                )
-                for each in quote.options
+                OfferClass(gpu=gpu, gpus=gpus, interruptible=interruptible, max_price=most)
+                for (gpu, gpus, interruptible), most in classes.items()
             ),
         )
 
@@ -72,8 +77,8 @@ class Lock(Spec):
         if self.digest != digest:
             raise SpecError(
                 f"{path}: stale: it was made on {self.when:%Y-%m-%d} for another job, node or budget (digest "
-                f"{self.digest}, now {digest}). Look at the price above and approve it by "
-                f"`./fragua cost {stack} --lock`, or delete the file"
+                f"{self.digest}, now {digest}). `./fragua cost {stack}` tells the new "
+                f"price: approve it by `./fragua cost {stack} --lock`, or delete the file"
             )
 
 

@@ -75,15 +75,26 @@ class _Before:
         """$/h of the machines that run."""
         return float(sum(each["price"] for each in self.machines.values() if each["status"] == "running"))
 
+    def kept(self, asked: Asked) -> list[dict[str, Any]]:
+        """Return the machines that would go on for `asked`."""
+        names = ["node", *(f"node-{number}" for number in range(2, asked.machines + 1))]
+        found = [self.machines[name] for name in names if name in self.machines]
+        return [each for each in found if not _change(each, asked).replace]
+
     def keeps(self, asked: Asked) -> bool:
         """Whether `up` would rent nothing for `asked`."""
-        node = asked.node.model_dump(mode="json", exclude_defaults=True)
-        names = ["node", *(f"node-{number}" for number in range(2, asked.machines + 1))]
-        return all(
-            name in self.machines
-            and not policy.compare(self.machines[name]["node"], node, self.machines[name]).replace
-            for name in names
-        )
+        return len(self.kept(asked)) == asked.machines
+
+    def raised(self, asked: Asked) -> list[dict[str, Any]]:
+        """Return those machines whose bid `up` would raise."""
+        bid = asked.node.fixed_bid
+        return [
+            each
+            for each in self.kept(asked)
+            if bid is not None
+            and "bid" in _change(each, asked).update
+            and bid > (each.get("bid") or each["price"])
+        ]
 
 
 def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
@@ -94,8 +105,8 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
         place: tells where a field of the job stands, such as `configs/my.yaml:12: `.
 
     Raises:
-        SpecError: the deadline is past, the cheapest offer is dearer than budget.max_total, or the lock file
-            is stale or unreadable.
+        SpecError: the deadline is past, the cheapest offer or a raised bid is dearer than budget.max_total,
+            or the lock file is stale or unreadable, or does not allow a raised bid.
         NoOffer: `up` would find nothing to rent.
     """
     stack = pulumi.get_stack()
@@ -103,11 +114,14 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
     lock = locks.read(path, stack)
     if asked.node.adopt is not None:
         return Priced(asked.node, _purchase(asked, None, lock), asked.lease, {})
-    fresh = lock if lock and lock.digest == asked.digest else None
-    quote, cost = _quote(asked, _before(), stack, fresh, place)
+    fresh, before = lock if lock and lock.digest == asked.digest else None, _before()
+    quote, cost = _quote(asked, before, stack, fresh, place)
     if lock:
         lock.check(asked.digest, stack, path)
-    return Priced(asked.node, _purchase(asked, quote, lock), asked.lease, {"cost": cost})
+    purchase = _purchase(asked, quote, lock)
+    if raised := before.raised(asked):
+        _check_bid(asked, raised, Purchase.model_validate(purchase), place)
+    return Priced(asked.node, purchase, asked.lease, {"cost": cost})
 
 
 def _quote(
@@ -147,7 +161,14 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
     now, going = time.time(), not pulumi.runtime.is_dry_run()
     nothing = None
     if before.keeps(asked):
-        quote = pricing.going_on(asked, list(before.machines.values()), _experience(), before.total)
+        quote = pricing.going_on(
+            asked,
+            before.kept(asked),
+            _experience(),
+            running=before.running,
+            before=before.total,
+            lock=lock,
+        )
     else:
         newer_than = now if going else tried
         ranking, seen = pricing.ranked(asked, pulumi.runtime.get_config, lock, newer_than)
@@ -171,6 +192,22 @@ def _affordable(asked: Asked, quote: Quote, place: Callable[[str], str]) -> None
         )
 
 
+def _check_bid(
+    asked: Asked, raised: list[dict[str, Any]], purchase: Purchase, place: Callable[[str], str]
+) -> None:
+    """Hold a bid that is raised in place to what may be rented: by the hour, and for the whole job."""
+    from components.stacks import pricing  # noqa: PLC0415 - likewise
+
+    for machine in raised:
+        terms, taken = pricing.there(asked, [machine], purchase.experience)
+        if refusal := purchase.model_copy(update={"hours": None}).refusal(terms, taken):
+            raise SpecError(
+                f"{place('node.bid')}node.bid: {asked.node.fixed_bid:g} $/h on the {terms.gpu} that runs is "
+                f"{refusal} ({taken.rate:.3f} $/h with its disk, {taken.total:.2f} $ in all): bid less, or "
+                "allow more; nothing is changed"
+            )
+
+
 def _purchase(asked: Asked, quote: Quote | None, lock: Lock | None) -> dict[str, Any]:
     """Return what each machine may cost, as the input of its resource."""
     most, many, left = asked.budget.max_total, asked.machines, asked.budget.hours_until_deadline()
@@ -185,6 +222,11 @@ def _purchase(asked: Asked, quote: Quote | None, lock: Lock | None) -> dict[str,
         shown=quote.shown() if quote else None,
     )
     return purchase.model_dump(mode="json", exclude_defaults=True)
+
+
+def _change(machine: Mapping[str, Any], asked: Asked) -> policy.Change:
+    node = asked.node.model_dump(mode="json", exclude_defaults=True)
+    return policy.compare(machine["node"], node, machine)
 
 
 def _experience() -> Experience:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from components.cost.estimate import estimate
 from components.cost.purchase import Purchase
 from components.cost.quoting import bound, quote
-from components.cost.terms import Terms
+from components.cost.terms import HOURS_PER_MONTH, Terms
 from components.record.experience import read_experience
 from components.vast import market, offers
+from components.vast.status import Status
 from components.vast.unmet import nothing_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from components.cost.estimate import Estimate
     from components.cost.experience import Experience
     from components.cost.quote import Quote
     from components.stacks.asked import Asked
@@ -80,7 +82,13 @@ def quoted(
 
 
 def going_on(
-    asked: Asked, machines: Sequence[Mapping[str, Any]], experience: Experience, before: float
+    asked: Asked,
+    machines: Sequence[Mapping[str, Any]],
+    experience: Experience,
+    *,
+    running: float,
+    before: float,
+    lock: Lock | None = None,
 ) -> Quote:
     """Return the quote of what goes on with the machines that it has, at their own prices.
 
@@ -88,28 +96,53 @@ def going_on(
         asked: the job.
         machines: the outputs of their resources.
         experience: of earlier runs.
+        running: $/h of those that run.
         before: $ of the job that they are on now.
+        lock: what a team approved.
     """
-    machine = machines[0]
-    price = fmean(each["price"] for each in machines)
-    terms = Terms(
-        gpu=machine["gpu"],
-        gpus=int(machine["gpu_count"]),
-        price=price,
-        min_bid=price if machine.get("interruptible") else None,
-        up=asked.node.internet.up,
-        down=asked.node.internet.down,
-        reliability=asked.node.reliability,
-    )
-    there = asked.work.model_copy(update={"image": 0})
     return quote(
-        [(terms, estimate(there, terms, experience))],
+        [there(asked, machines, experience)],
         asked.budget,
-        there,
+        asked.work,
         digest=asked.digest,
         when=time.time(),
         source="what runs",
         machines=asked.machines,
-        running=price * len(machines),
+        locked=lock.max_total if lock else None,
+        running=running,
         before=before,
     )
+
+
+def there(
+    asked: Asked, machines: Sequence[Mapping[str, Any]], experience: Experience
+) -> tuple[Terms, Estimate]:
+    """Return the terms of machines that are there, their prices' mean, and what the job takes on one.
+
+    A bid that the job says in $/h counts as it will be. One that runs wins: the least that wins is no more.
+    """
+    first, gb = machines[0], asked.node.disk
+    gpus = fmean(_gpus(each, gb) for each in machines)
+    interruptible, bid = bool(first.get("interruptible")), asked.node.fixed_bid
+    price = bid if interruptible and bid is not None else gpus
+    least = min(price, gpus) if first["status"] == Status.RUNNING else price
+    terms = Terms(
+        gpu=first["gpu"],
+        gpus=int(first["gpu_count"]),
+        price=price,
+        min_bid=least if interruptible else None,
+        storage=max(0.0, fmean(each["price"] for each in machines) - gpus) * HOURS_PER_MONTH / gb,
+        up_cost=fmean(each.get("up_cost", 0) for each in machines),
+        down_cost=fmean(each.get("down_cost", 0) for each in machines),
+        up=asked.node.internet.up,
+        down=asked.node.internet.down,
+        reliability=asked.node.reliability,
+    )
+    return terms, estimate(asked.work.model_copy(update={"image": 0}), terms, experience)
+
+
+def _gpus(machine: Mapping[str, Any], gb: float) -> float:
+    """Return $/h of a machine without its disk of so many GB; a state of an earlier version knows no disk."""
+    if machine.get("bid") is not None:
+        return float(machine["bid"])
+    return float(machine["price"] - machine.get("storage_cost", 0) * gb / HOURS_PER_MONTH)

@@ -33,7 +33,7 @@ class Instance(Resource, module="vast", name="Instance"):
     Outputs: `instance_id`, `machine_id`, `status`, `gpu`, `gpu_count`, `vram` (MiB), `location`,
     `price` ($/h when last read), `label`, `host`, `port`, `host_key` (`ssh-ed25519 AAAA...`), `address` (the
     host's public one), `ports` (public port of each that `node.ports` opens), `interruptible`, `bid` ($/h;
-    none on demand), `rented` (epoch seconds).
+    none on demand), `rented` (epoch seconds), `storage_cost` ($/GB/month), `up_cost`, `down_cost` ($/GB).
     """
 
     instance_id: pulumi.Output[int]

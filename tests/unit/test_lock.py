@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from cli import cost
 from components.cost.purchase import OfferClass
 from components.cost.quote import Option, Quote
 from components.errors import SpecError
-from components.stacks import lock
+from components.stacks import lock, shown
 
 QUOTE = Quote(
     digest="c90b67e33bb3",
@@ -78,6 +79,28 @@ def test_one_that_cannot_be_read_is_refused(content: str, says: str, tmp_path: P
     assert f"{path}: cannot be read: " in str(refused.value)
     assert says in str(refused.value)
     assert str(refused.value).endswith("or delete it")
+
+
+def test_what_runs_can_be_locked_beside_what_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAGUA_HOME", str(tmp_path / "home"))
+    path, old = lock.file(tmp_path, "train"), lock.Lock.of(QUOTE)
+    dear = QUOTE.options[0].model_copy(update={"price": 0.6})
+    runs = QUOTE.model_copy(update={"digest": "new", "source": "what runs", "options": (dear,), "ceiling": 3})
+    shown.write("train", shown.Shown(quote=runs, at=0))
+    lock.write(path, old, "train")
+    cost.run(tmp_path, "train", "text", lock=True)
+    renewed = lock.read(path, "train")
+
+    assert renewed
+    assert (renewed.digest, renewed.max_total) == ("new", 3)
+    assert renewed.classes == (old.classes[0].model_copy(update={"max_price": 0.901}), old.classes[1])
+    assert lock.Lock.of(runs.model_copy(update={"options": QUOTE.options[:1]}), old).classes == old.classes
+    assert lock.Lock.of(runs).classes == renewed.classes[:1]
+    assert lock.Lock.of(QUOTE, lock.Lock.of(runs)) == old
+
+    path.write_text("<<<<<<< mine", encoding="utf-8")
+    cost.run(tmp_path, "train", "text", lock=True)
+    assert lock.read(path, "train") == lock.Lock.of(runs)
 
 
 @pytest.mark.parametrize("changed", [{"options": ()}, {"source": "preset"}, {"ceiling": None}])
