@@ -114,7 +114,7 @@ def _recover(
         watching.failed(over)
         raise FraguaError(over) from None
     voice.line(f"{lost}; asking Vast.ai what became of the machine")
-    if rebid := bids.rescue(found["props"], watching.left):
+    if rebid := bids.rescue(watching.machine, watching.left, watching.spent):
         voice.line(rebid)
     if _replaced(stack, int(found["instance"]), voice):
         watching.lost(lost)
@@ -128,6 +128,7 @@ class Watching:
         self._found, self._voice, self._bids = found, voice, bids
         self.left = 1.0
         """Share of the training that is still to be done."""
+        self.machine = {**found["props"], **found["login"]}
         self._launch = Launch.model_validate_json(found["launch"])
         self._home = root / found["checkpoints"]
         self._run = Run(self._launch, self._home)
@@ -141,6 +142,11 @@ class Watching:
     def complete(self) -> bool:
         """Whether everything is at home, so that no machine is needed any more."""
         return self._run.complete
+
+    @property
+    def spent(self) -> float:
+        """$ that the run cost until now, as far as is known, with the traffic that was foreseen."""
+        return max(self._recorder.before, self._lease.used if self._lease else 0)
 
     def to_the_end(self) -> list[Path]:
         """Follow the run to its end, and return its checkpoints at home.
@@ -233,14 +239,14 @@ class Watching:
             self.left = 1 - progress.step / progress.total if progress.total else 1.0
             if time.monotonic() - self._looked > _LOOK_AROUND:
                 self._look_around(shell, follower)
-            machine = self._found["props"]
-            if rebid := self._bids.look(machine, self.left):
+            machine = self.machine
+            if rebid := self._bids.look(machine, self.left, self.spent):
                 voice.still()
                 voice.line(rebid)
             if rebid or time.monotonic() - self._renewed > _RENEW:
                 self._renewed = time.monotonic()
-                limits = self._bids.limits(machine, self._recorder.before)
-                shell.run("renewing the lease", renew_script(limits))
+                told = renew_script(rate=self._bids.changed(machine), before=self._recorder.before or None)
+                shell.run("renewing the lease", told)
                 self._lease = parse_status(shell.run("reading the lease", status_script()))
             price, spent = self._bids.rate(machine), progress.step * progress.seconds_per_step
             voice.show(

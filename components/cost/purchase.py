@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -58,6 +59,16 @@ class Purchase(Spec):
     """The only classes that may be rented; empty for any."""
     experience: Experience = Experience()
     shown: Shown | None = None
+
+    def most(self, terms: Terms) -> float:
+        """Return $/h, GPUs and disk, that `terms` may come to: infinity where no class is named."""
+        if not self.classes:
+            return inf
+        return max((each.max_price for each in self.classes if each.covers(terms)), default=0.0)
+
+    def allows(self, total: float) -> bool:
+        """Return whether the job may cost so many $ in all."""
+        return total <= min(self.max_total or inf, self.approved or inf)
 
     def refusal(self, terms: Terms, found: Estimate) -> str:
         """Say why what was approved does not allow `terms`, which take `found`; empty if it does."""

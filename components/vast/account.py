@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.cost.purchase import Purchase
+from components.errors import ProvisioningError
 from components.remote.shell import PATIENCE, Login
 from components.say import say
 from components.spec.node import Node
@@ -21,6 +22,7 @@ from components.vast.release import owned, release
 from components.vast.renewal import renew
 from components.vast.request import RentRequest, key_tag, owner_of
 from components.vast.settings import Settings
+from components.vast.status import Status, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,42 +91,83 @@ class Account:
         ]
 
     def change(self, machine: Props, olds: Props, news: Props) -> Props:
-        """Change label, bid and SSH key of a rented machine in place and return its outputs."""
+        """Change label, bid and SSH key of a rented machine in place and return its outputs.
+
+        Raises:
+            RemoteError: its watchdog could not be told of a bid, which is raised only if it was.
+        """
         new, instance_id = _request(news), int(machine["instance_id"])
         if machine["label"] != new.label:
             self.api.set_label(instance_id, new.label)
         bid = new.node.fixed_bid
         if bid is not None and bid != machine.get("bid", olds["node"].get("bid")):
-            self.api.change_bid(instance_id, bid)
-            machine = {**machine, "bid": bid}
+            machine = self._bid(machine, olds, bid)
         if new.public_key != olds["public_key"]:
             self.api.attach_key(instance_id, new.public_key)
         return {**machine, "label": new.label}
 
-    def reconsider(self, machine: Props, share: float) -> Rebid | None:
+    def _bid(self, machine: Props, olds: Props, bid: float) -> Props:
+        """Change a bid, and tell the watchdog of a machine that runs: of a higher one before it counts."""
+        instance_id = int(machine["instance_id"])
+        instance = self.api.instance(instance_id)
+        if instance is None:
+            raise ProvisioningError(f"instance {instance_id} is gone: `pulumi up --refresh` rents another")
+        rate = round(bid + instance.dph_total - instance.dph_base, 6)
+        told = machine["status"] == Status.RUNNING and olds.get("lease") is not None
+        first = status(instance) is Status.RUNNING and bid > instance.dph_base
+        if told and first:
+            self._tell(machine, olds, rate=rate)
+        self.api.change_bid(instance_id, bid)
+        if told and not first:
+            self._tell(machine, olds, rate=rate)
+        return {**machine, "bid": bid, "price": rate}
+
+    def reconsider(self, machine: Props, share: float, spent: float = 0) -> Rebid | None:
         """Change the bid of a machine of `bid: auto` in place, where its price moved and that pays.
 
         Args:
-            machine: the resource's outputs.
+            machine: the resource's outputs, with the stack's `private_key`.
             share: what is left of its job, from 0 to 1.
+            spent: $ that the job cost until now.
 
         Returns:
             What was done; None where nothing was, or nobody knows what the job is.
+
+        Raises:
+            RemoteError: the machine runs and could not be told of a higher price; the bid is as it was.
         """
         if not machine.get("purchase"):
             return None
         node, purchase = Node.model_validate(machine["node"]), Purchase.model_validate(machine["purchase"])
         bad = BadMachines(self.api.url).ids()
-        return reconsider(self.api, int(machine["instance_id"]), node, purchase, share, bad)
+        return reconsider(
+            self.api,
+            int(machine["instance_id"]),
+            node,
+            purchase,
+            share,
+            bad,
+            spent=spent,
+            tell=lambda rate: self._tell(machine, machine, rate=rate),
+        )
 
-    def renew(self, machine: Props, props: Props) -> None:
+    def renew(self, machine: Props, props: Props, rate: float | None = None) -> None:
         """Renew a machine's lease, with the limits that `props` have now.
+
+        Args:
+            machine: its outputs.
+            props: the resource's inputs.
+            rate: $/h of the machine, where its watchdog may have another.
 
         Raises:
             RemoteError: it was not reached, and keeps those that it has.
         """
+        self._tell(machine, props, _request(props).lease.limits(), rate)
+
+    @staticmethod
+    def _tell(machine: Props, props: Props, limits: str = "", rate: float | None = None) -> None:
         login = Login.of({**machine, "private_key": props["private_key"]})
-        renew(login, _request(props).lease.limits(machine["price"]), used=True, patience=PATIENCE)
+        renew(login, limits, rate=rate, used=True, patience=PATIENCE)
 
     def release(self, instance_ids: list[int], props: Props) -> None:
         """Destroy machines and whatever else carries their owner's label, proved by the account's list."""

@@ -13,7 +13,7 @@ from components.vast import offers
 from components.vast.status import Status, status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from components.cost.purchase import Purchase
     from components.spec.node import Node
@@ -45,11 +45,15 @@ def reconsider(
     purchase: Purchase,
     share: float,
     bad_machines: Collection[int] = (),
+    *,
+    spent: float = 0,
+    tell: Callable[[float], None] = lambda _: None,
 ) -> Rebid | None:
     """Change the bid of an interruptible machine of `bid: auto` where that costs less than anything else.
 
     Vast.ai does not say whether the least bid that it tells of a machine counts the machine's own: while it
-    runs, that is believed only where it is below the own, so that no bid outbids itself.
+    runs, that is believed only where it is below the own, so that no bid outbids itself. None is raised
+    above what was approved, by the hour or in all: the machine is then left to be outbid.
 
     Args:
         api: the account.
@@ -58,6 +62,9 @@ def reconsider(
         purchase: the job, and what was approved.
         share: what is left of it, from 0 to 1.
         bad_machines: ids of machines that failed here before.
+        spent: $ that the job cost until now.
+        tell: given the machine's new $/h, GPUs and disk, before the bid of one that runs is raised; if it
+            raises an error, the bid stays.
 
     Returns:
         What was done; None where the bid stays as it is.
@@ -69,7 +76,7 @@ def reconsider(
     if not outbid and (status(instance) is not Status.RUNNING or instance.min_bid >= terms.price):
         return None
     work, known = rest(purchase.work, share), purchase.experience
-    most = node.max_price - terms.disk(node.disk)
+    most = min(node.max_price, purchase.most(terms)) - terms.disk(node.disk)
     bid, elsewhere = rebid(work, terms, most, inf, known), inf
     if bid is not None and bid > terms.price:
         found = api.search(offers.query(node))
@@ -79,17 +86,23 @@ def reconsider(
         bid = rebid(work, terms, most, elsewhere, known)
     if bid is None:
         return None
+    better, rate = terms.model_copy(update={"price": bid}), bid + terms.disk(node.disk)
+    here = going_on(work, better, known)
+    if bid > terms.price:
+        if not purchase.allows(spent + here):
+            return None
+        if not outbid:
+            tell(rate)
     api.change_bid(instance.id, bid)
-    better = terms.model_copy(update={"price": bid})
     change = "raised" if bid > terms.price else "lowered"
     why = (
         f"instance {instance.id}: bid {change} from {terms.price:.3f} to {bid:.3f} $/h, since others bid "
-        f"{instance.min_bid:.3f}; the rest costs {going_on(work, better, known):.2f} $ here"
+        f"{instance.min_bid:.3f}; the rest costs {here:.2f} $ here"
     )
     if outbid:
         _await(api, instance.id)
         why += f", {elsewhere:.2f} $ anew elsewhere" if elsewhere < inf else ", and nothing else fits"
-    return Rebid(why, bid + terms.disk(node.disk))
+    return Rebid(why, rate)
 
 
 def _terms(instance: Instance) -> Terms:

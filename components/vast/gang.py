@@ -48,8 +48,10 @@ class GangProvider(VastProvider):
         for machine in olds["machines"]:
             account.change(machine, olds, news)
         machines = account.acquire(news, pinned)
-        for machine in machines if new_lease(olds, news) else ():
-            account.renew(machine, news)
+        ran = {machine["instance_id"] for machine in olds["machines"] if machine["status"] == Status.RUNNING}
+        for machine in machines:
+            if new_lease(olds, news) or machine["instance_id"] not in ran:
+                account.renew(machine, news, machine["price"])
         return UpdateResult({**olds, **news, "machines": machines})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ Vast.ai gives each container. It adds up `/proc/uptime`, so that neither a wrong
 limit; a container that was down is not billed for its GPU, and that time does not count. Files there:
 
 - `limits`: as `Lease.limits` writes them; `renewed` is written at each renewal, and taken away once seen;
+- `rate`, `aside`, `before`: what the machine costs an hour, the traffic that was foreseen when it was rented,
+  and what earlier machines of the run cost. Each has a writer of its own, so that changed limits leave them;
 - `count`: what was added up; `lock` is held while the watchdog runs, and a second one ends at once; a line
   to `wake` lets it look at once;
 - `fetched`: the trainings whose checkpoints are all at home, by run; `finish` if nothing more is to come;
@@ -67,19 +69,14 @@ class Lease(Spec):
             at_end=budget.at_end,
         )
 
-    def limits(self, rate: float = 0, aside: float = 0) -> str:
-        """Return the limits as the watchdog reads them, in whole numbers.
-
-        Args:
-            rate: $/h of the machine while it runs, GPUs and disk.
-            aside: $ of `max_total` that are spent otherwise, such as on traffic.
-        """
+    def limits(self) -> str:
+        """Return the limits as the watchdog reads them, in whole numbers."""
         times = [each for each in (self.lease, self.idle, self.max_time) if each]
         poll = max(1, min([POLL, *(int(each / 4) for each in times)]))
-        budget = max(1, int((self.max_total - aside) * _MICRO * _HOUR)) if self.max_total else 0
+        budget = max(1, _counted(self.max_total)) if self.max_total else 0
         return (
             f"lease={self.lease:.0f} idle={self.idle:.0f} max_time={self.max_time:.0f} budget={budget} "
-            f"rate={rate * _MICRO:.0f} at_end={self.at_end} poll={poll}"
+            f"at_end={self.at_end} poll={poll}"
         )
 
 
@@ -92,6 +89,7 @@ class LeaseStatus:
         age: seconds that the machine has run.
         idle: seconds without work until then.
         spent: $ for that time.
+        used: $ of `max_total`: those, its traffic set aside, and what earlier machines of the run cost.
         left: seconds until the first limit; None where all are off.
         by: that limit.
         ended: why the watchdog is ending the machine, and how far that is; empty if it is not.
@@ -101,6 +99,7 @@ class LeaseStatus:
     age: float
     idle: float
     spent: float
+    used: float
     left: float | None
     by: str
     ended: str
@@ -120,7 +119,7 @@ umask 077
 [ -p wake ] || mkfifo wake
 exec 8<> wake
 jobs="WORKSPACE/.fragua/jobs"
-age=0 since=0 quiet=0 spent=0 rx=0 asked= last=new tries=0 next=0 grace=0 code=
+age=0 since=0 quiet=0 spent=0 rx=0 asked= last=new tries=0 next=0 grace=0 code= rate=0 aside=0 before=0
 now() { read -r up _ < /proc/uptime; up=${up%.*}; }
 now
 . ./own
@@ -171,7 +170,7 @@ end() {
 while :; do
   now
   d=$((up > last ? up - last : 0)) last=$up
-  . ./limits
+  for file in limits rate aside before; do . ./$file; done 2> /dev/null
   age=$((age + d)) since=$((since + d)) quiet=$((quiet + d)) spent=$((spent + d * rate))
   mv renewed seen 2> /dev/null && . ./seen
   [ $d -gt 0 ] && busy && quiet=0
@@ -182,7 +181,7 @@ while :; do
   over $lease $since "not renewed for $since s"
   over $most $quiet "idle for $quiet s"
   over $max_time $age "max_time is over"
-  over $budget $spent "max_total is spent"
+  over $budget $((spent + aside + before)) "max_total is spent"
   if [ ! "$why" ]; then
     tries=0 next=0 code=
     rm -f ended
@@ -197,19 +196,25 @@ done
 _KEEPER: Final = "setsid bash -c 'until bash watchdog; do sleep 5; done' > /dev/null 2>&1 < /dev/null &"
 
 
-def start_script(limits: str, url: str) -> str:
+def start_script(limits: str, url: str, rate: float = 0, aside: float = 0) -> str:
     """Return what a container has to run first each time it starts; limits that are there already stay.
 
     Args:
         limits: as `Lease.limits` returns them.
         url: base URL of the API.
+        rate: $/h of the machine while it runs, GPUs and disk.
+        aside: $ of `max_total` that are spent otherwise, such as on traffic.
     """
     own = f"id=${{CONTAINER_ID:-${{VAST_CONTAINERLABEL#C.}}}} url={shlex.quote(url)}"
     return f"""(umask 077
 mkdir -p ~/.fragua/lease
 cd ~/.fragua/lease
 put() {{ cat > "$1.new" && mv "$1.new" "$1"; }}
-[ -e limits ] || echo {shlex.quote(limits)} | put limits
+if [ ! -e limits ]; then
+echo {_rate(rate)} | put rate
+echo aside={_counted(aside)} | put aside
+echo {shlex.quote(limits)} | put limits
+fi
 echo "{own}" | put own
 echo "Authorization: Bearer $CONTAINER_API_KEY" | put header
 [ ! -e count ] || echo last= >> count
@@ -219,14 +224,25 @@ put watchdog <<'END'
 """
 
 
-def renew_script(limits: str = "", *, used: bool = False) -> str:
+def renew_script(
+    limits: str = "", *, rate: float | None = None, before: float | None = None, used: bool = False
+) -> str:
     """Return a script that renews the lease, and starts the watchdog again where it was killed.
 
     Args:
         limits: in place of those before, as `Lease.limits` returns them; empty to keep them.
+        rate: $/h of the machine from now, GPUs and disk; None to keep it.
+        before: $ that the run cost on earlier machines; None to keep what was told.
         used: whether a person says that the machine is in use: then it was not idle either.
     """
-    change = f"echo {shlex.quote(limits)} > limits.new\nmv limits.new limits" if limits else ""
+    told = {
+        "limits": limits,
+        "rate": "" if rate is None else _rate(rate),
+        "before": "" if before is None else f"before={_counted(before)}",
+    }
+    change = "\n".join(
+        f"echo {shlex.quote(text)} > {name}.new\nmv {name}.new {name}" for name, text in told.items() if text
+    )
     return f"""cd ~/.fragua/lease 2> /dev/null || exit 0
 umask 077
 {change}
@@ -254,7 +270,7 @@ grep -qxF {shlex.quote(run)} fetched 2> /dev/null || echo {shlex.quote(run)} >> 
 def status_script() -> str:
     """Return a script that prints what `parse_status` reads; nothing on a machine without a watchdog."""
     return """cd ~/.fragua/lease 2> /dev/null || exit 0
-cat limits count 2> /dev/null
+cat limits rate aside before count 2> /dev/null
 if (exec 9>> lock && flock -n 9); then echo alive=0; else echo alive=1; fi
 [ ! -e ended ] || { echo; cat ended; }
 """
@@ -267,11 +283,12 @@ def parse_status(output: str) -> LeaseStatus | None:
         return None
     said = dict(word.split("=", 1) for word in words.split())
     number = {name: int(said.get(name) or 0) for name in _NUMBERS}
+    used = number["spent"] + number["aside"] + number["before"]
     limits = [
         ("lease", number["lease"], number["since"], 1),
         ("idle", number["most"] or number["idle"], number["quiet"], 1),
         ("max_time", number["max_time"], number["age"], 1),
-        ("max_total", number["budget"], number["spent"], number["rate"]),
+        ("max_total", number["budget"], used, number["rate"]),
     ]
     left = [(max(0, most - now) / each, name) for name, most, now, each in limits if most and each]
     first, by = min(left, default=(None, ""))
@@ -280,6 +297,7 @@ def parse_status(output: str) -> LeaseStatus | None:
         age=number["age"],
         idle=number["quiet"],
         spent=number["spent"] / _MICRO / _HOUR,
+        used=used / _MICRO / _HOUR,
         left=first,
         by=by,
         ended=ended.strip(),
@@ -288,8 +306,16 @@ def parse_status(output: str) -> LeaseStatus | None:
 
 _NUMBERS: Final = (
     *("lease", "idle", "most", "max_time", "budget", "rate"),
-    *("age", "since", "quiet", "spent"),
+    *("age", "since", "quiet", "spent", "aside", "before"),
 )
+
+
+def _counted(dollars: float) -> int:
+    return int(dollars * _MICRO * _HOUR)
+
+
+def _rate(dollars: float) -> str:
+    return f"rate={dollars * _MICRO:.0f}"
 
 
 def _watchdog() -> str:

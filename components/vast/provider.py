@@ -103,7 +103,8 @@ class InstanceProvider(VastProvider):
         if olds["status"] != Status.RUNNING:
             same = {**news, "node": {**news["node"], "adopt": int(id_)}}
             [machine] = account.acquire(same, {int(id_): olds["host_key"]})
-        if olds["status"] != Status.RUNNING or new_lease(olds, news):
+            account.renew({**olds, **machine}, news, machine["price"])
+        elif new_lease(olds, news):
             account.renew({**olds, **machine}, news)
         return UpdateResult({**olds, **machine, **news})
 

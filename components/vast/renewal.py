@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from components.vast.lease import LeaseStatus
 
 
-def renew(login: Login, limits: str = "", *, used: bool = False, patience: float = 0) -> LeaseStatus | None:
+def renew(
+    login: Login, limits: str = "", *, rate: float | None = None, used: bool = False, patience: float = 0
+) -> LeaseStatus | None:
     """Renew a machine's lease; return how it stands, None where the machine has none.
 
     Args:
         login: the machine.
         limits: in place of those before, as `Lease.limits` returns them; empty to keep them.
+        rate: $/h of the machine from now, GPUs and disk; None to keep it.
         used: whether a person says that the machine is in use, so that it was not idle either.
         patience: seconds to go on trying to reach it.
 
@@ -25,7 +28,7 @@ def renew(login: Login, limits: str = "", *, used: bool = False, patience: float
         RemoteError: it was not reached.
     """
     with connect(login, patience) as shell:
-        shell.run("renewing the lease", renew_script(limits, used=used))
+        shell.run("renewing the lease", renew_script(limits, rate=rate, used=used))
         return parse_status(shell.run("reading the lease", status_script()))
 
 

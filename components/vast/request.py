@@ -76,7 +76,7 @@ class RentRequest(Spec):
     def watchdog(self, found: Estimate, url: str) -> str:
         """Return what starts the watchdog of a machine that takes `found`, of the API at `url`."""
         traffic = sum(part.dollars for part in found.parts if part.name.startswith("traffic"))
-        return start_script(self.lease.limits(found.rate, traffic), url)
+        return start_script(self.lease.limits(), url, found.rate, traffic)
 
     def body(self, bid: float | None = None, first: str = "") -> dict[str, Any]:
         """Return the create call's body. `price` appears only for a bid: its mere presence makes one.

@@ -49,7 +49,7 @@ class Rented:
     def told(self, wanted: Lease) -> None:
         """Change the lease to `wanted`, at a dollar an hour; the machine may end itself at that."""
         with suppress(RemoteError):
-            renewal.renew(self.login, wanted.limits(1.0))
+            renewal.renew(self.login, wanted.limits(), rate=1.0)
 
 
 @pytest.fixture

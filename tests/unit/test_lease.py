@@ -26,12 +26,12 @@ LEASES = st.builds(
 
 @given(LEASES, st.floats(0, 128), st.text(st.characters(codec="ascii"), max_size=120))
 def test_vast_takes_it_with_what_a_container_runs_besides(wanted: Lease, rate: float, url: str) -> None:
-    assert len(start_script(wanted.limits(rate), f"https://{url}")) <= 3800  # of 4096
+    assert len(start_script(wanted.limits(), f"https://{url}", rate, 99_999)) <= 3800  # of 4096
 
 
-@given(LEASES, st.floats(0, 128))
-def test_it_looks_often_enough_for_its_shortest_limit(wanted: Lease, rate: float) -> None:
-    said = dict(word.split("=") for word in wanted.limits(rate).split())
+@given(LEASES)
+def test_it_looks_often_enough_for_its_shortest_limit(wanted: Lease) -> None:
+    said = dict(word.split("=") for word in wanted.limits().split())
     shortest = min([each for each in (wanted.lease, wanted.idle, wanted.max_time) if each], default=1e9)
 
     assert 1 <= int(said["poll"]) <= min(POLL, max(1, shortest / 4))
@@ -41,7 +41,7 @@ def test_it_looks_often_enough_for_its_shortest_limit(wanted: Lease, rate: float
 @given(LEASES)
 def test_a_container_starts_its_watchdog_before_anything_else(held: Lease) -> None:
     asked = RentRequest(stack="s", name="node", node=node(), public_key="k", private_key=SecretStr("p"))
-    script = start_script(held.limits(1.5), "https://console.vast.ai")
+    script = start_script(held.limits(), "https://console.vast.ai", 1.5)
     body = asked.body(first=script)
 
     assert body["onstart"].startswith(script)
@@ -61,8 +61,15 @@ def test_a_budget_says_what_ends_a_machine() -> None:
     assert Lease.of(budget) == Lease(lease=0, idle=1800, max_time=8 * 3600, max_total=12, at_end="destroy")
 
 
-def test_a_budget_that_traffic_eats_up_is_spent_and_not_boundless() -> None:
-    assert "budget=1 " in Lease(max_total=1).limits(0.5, aside=2)
+def test_a_budget_that_is_next_to_nothing_is_not_boundless() -> None:
+    assert "budget=1 " in Lease(max_total=1e-12).limits()
+
+
+def test_a_budget_that_traffic_eats_up_is_spent() -> None:
+    found = parse_status(f"{Lease(max_total=1).limits()}\nrate=500000 aside=7200000000 alive=1\n")
+
+    assert found is not None
+    assert (found.left, found.by, found.used) == (0, "max_total", 2)
 
 
 def test_the_watchdog_knows_trainings_by_the_names_that_they_have() -> None:
@@ -75,7 +82,7 @@ def test_a_machine_of_before_there_were_leases_has_none() -> None:
 
 
 def test_a_watchdog_that_has_not_looked_yet_has_counted_nothing() -> None:
-    found = parse_status(f"{Lease(max_total=1).limits(0.5)}\nalive=1\n")
+    found = parse_status(f"{Lease(max_total=1).limits()}\nrate=500000 alive=1\n")
 
     assert found is not None
     assert (found.age, found.spent, found.left, found.by, found.ended) == (0, 0, 3600, "idle", "")
@@ -95,7 +102,7 @@ def test_a_machine_is_lost_to_a_ceiling_where_one_was_due(
     limit: dict[str, float], later: float, over: str
 ) -> None:
     wanted = Lease(lease=0, idle=0).model_copy(update=limit)
-    found = parse_status(f"{wanted.limits(0.5)}\nalive=1\n")
+    found = parse_status(f"{wanted.limits()}\nrate=500000 alive=1\n")
 
     assert found is not None
     assert found.over(later) == over

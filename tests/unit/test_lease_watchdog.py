@@ -145,7 +145,7 @@ def test_a_new_price_counts_from_when_it_is_told(machine: Machine) -> None:
     wanted = NOTHING.model_copy(update={"max_total": 2})
     machine.boot(wanted)
     machine.later(2 * HOUR)
-    machine.run(lease.renew_script(wanted.limits(1.0)))
+    machine.run(lease.renew_script(rate=1.0))
     machine.looked()
     assert machine.status().spent == 1
 
@@ -155,10 +155,37 @@ def test_a_new_price_counts_from_when_it_is_told(machine: Machine) -> None:
     assert machine.calls == ["destroy"]
 
 
-def test_what_is_spent_on_traffic_is_not_left_for_hours() -> None:
-    told = NOTHING.model_copy(update={"max_total": 2}).limits(1.0, aside=0.5)
+def test_what_traffic_and_earlier_machines_cost_is_kept_whatever_is_told_later(machine: Machine) -> None:
+    wanted = NOTHING.model_copy(update={"max_total": 2})
+    machine.boot(wanted, aside=0.25)
+    machine.run(lease.renew_script(before=0.75))
+    told = (
+        lease.renew_script(),
+        lease.renew_script(wanted.model_copy(update={"max_time": 9 * HOUR}).limits(), used=True),
+        lease.renew_script(rate=0.5),
+    )
+    for script in told:
+        machine.run(script)
+        machine.looked()
+        assert (machine.status().spent, machine.status().used) == (0, 1)
+        assert (machine.status().left, machine.status().by) == (2 * HOUR, "max_total")
+    machine.kill()
+    machine.boot(wanted)
+    machine.later(2 * HOUR - POLL)
+    assert machine.calls == []
 
-    assert f"budget={int(1.5e6 * HOUR)} " in told
+    machine.later(POLL)
+
+    assert machine.calls == ["destroy"]
+
+
+def test_a_limit_on_dollars_that_is_set_later_counts_what_was_spent_before(machine: Machine) -> None:
+    machine.boot(NOTHING, aside=0.5)
+    machine.later(HOUR)
+    machine.run(lease.renew_script(NOTHING.model_copy(update={"max_total": 2}).limits()))
+    machine.looked()
+
+    assert machine.status().left == 2 * HOUR
 
 
 def test_checkpoints_that_are_here_alone_are_kept_by_stopping(machine: Machine) -> None:

@@ -40,8 +40,8 @@ def state(*machines: Machine, **changed: Any) -> State:
 
 
 def lease(**changed: Any) -> LeaseStatus:
-    calm = {"alive": True, "age": 60, "idle": 0, "spent": 0, "left": 3600, "by": "lease", "ended": ""}
-    return LeaseStatus(**{**calm, **changed})
+    calm = {"alive": True, "age": 60, "idle": 0, "spent": 0, "used": 0, "left": 3600, "by": "lease"}
+    return LeaseStatus(**{**calm, "ended": "", **changed})
 
 
 def only(found: list[Finding]) -> Finding:

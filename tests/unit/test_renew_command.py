@@ -27,9 +27,7 @@ def renewed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if login.host == "node-2":
             raise Unreachable("node-2:22 does not answer SSH")
         reached.append(login.host)
-        return (
-            parse_status(f"{Lease(idle=0).limits(1)}\nsince=60 alive=1\n") if login.host == "node" else None
-        )
+        return parse_status(f"{Lease(idle=0).limits()}\nsince=60 alive=1\n") if login.host == "node" else None
 
     monkeypatch.setattr(renew, "renew", answer)
     return reached
