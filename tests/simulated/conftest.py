@@ -1,10 +1,12 @@
 """One simulator for each module that sets no pace, and a client that keeps none."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from planned import Stack, State
 from rented import Cloud, Run, request
 
 from components.vast import client, keys, lifecycle, release, verify
@@ -29,6 +31,17 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(module, "_POLL", 0.1)
     monkeypatch.setattr(lifecycle, "_PORTS_LAG", 2.0)
     monkeypatch.setenv("FRAGUA_HOME", str(tmp_path / "memory"))
+
+
+@pytest.fixture
+def stack(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Stack:
+    monkeypatch.setenv("VAST_URL", cloud.url)
+    monkeypatch.setenv("VAST_API_KEY", cloud.api_key)
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO)
+    return Stack(State(), cloud, caplog)
 
 
 @pytest.fixture

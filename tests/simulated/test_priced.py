@@ -1,104 +1,18 @@
 """Which price holds: what a preview shows, what `up` goes by, and when the market is asked."""
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
+from planned import Stack, asked
 from rented import Cloud
 
 from components.cost.purchase import Purchase
 from components.errors import NoOffer, SpecError
-from components.spec.machine import MachineJob
 from components.stacks import lock, price, shown
-from components.stacks.asked import Asked, of_machine
-from components.stacks.price import Priced, priced
-
-NODE: dict[str, Any] = {
-    "gpu": {"models": ["RTX 4090", "RTX 3090"], "cuda": 11},
-    "image": "ubuntu",
-    "disk": 20,
-    "max_price": 3,
-    "reliability": 0.5,
-}
-
-
-def asked(machines: int = 1, budget: dict[str, Any] | None = None, **node: Any) -> Asked:
-    job = MachineJob.model_validate({"kind": "machine", "node": {**NODE, **node}, "budget": budget or {}})
-    found = of_machine(job)
-    return Asked(found.node, found.budget, found.work, machines)
-
-
-class State(pulumi.runtime.Mocks):
-    """What the engine would tell of the stack."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Any] = {}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        assert args.token == "pulumi:pulumi:readStackResourceOutputs"
-        return {"name": args.args["stackName"], "outputs": self.rows}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        return args.name, args.inputs
-
-    def holds(self, asked: Asked, outputs: dict[str, Any], **machine: Any) -> None:
-        """Let the stack be up, as `asked` and with those outputs."""
-        found = {
-            "node": asked.node.model_dump(mode="json", exclude_defaults=True),
-            "instance_id": 7,
-            "status": "running",
-            "price": 0.5,
-            "gpu": "RTX 4090",
-            "gpu_count": 1,
-            "vram": 24564,
-            "interruptible": False,
-            **machine,
-        }
-        self.rows = {"urn:s::stack": {"type": "pulumi:pulumi:Stack", "outputs": outputs}}
-        for number in range(1, asked.machines + 1):
-            name = "node" if number == 1 else f"node-{number}"
-            self.rows[f"urn:s::{name}"] = {"type": "pulumi-python:dynamic/vast:Instance", "outputs": found}
-
-
-class Stack:
-    """A stack that is previewed and brought up without an engine."""
-
-    def __init__(self, state: State, cloud: Cloud, said: pytest.LogCaptureFixture) -> None:
-        self.state, self._cloud, self._said = state, cloud, said
-
-    def _run(self, asked: Asked, *, preview: bool) -> Priced:
-        self._said.clear()
-        pulumi.runtime.set_mocks(self.state, project="p", stack="s", preview=preview, organization="o")
-        return priced(asked, lambda _: "job.yaml:3: ")
-
-    def preview(self, asked: Asked) -> Priced:
-        return self._run(asked, preview=True)
-
-    def up(self, asked: Asked) -> Priced:
-        return self._run(asked, preview=False)
-
-    @property
-    def said(self) -> str:
-        return self._said.text
-
-    @property
-    def searches(self) -> int:
-        return int(self._cloud.ask("GET", "calls")["counts"].get("POST /api/v0/bundles", 0))
-
-
-@pytest.fixture
-def stack(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> Stack:
-    monkeypatch.setenv("VAST_URL", cloud.url)
-    monkeypatch.setenv("VAST_API_KEY", cloud.api_key)
-    monkeypatch.chdir(tmp_path)
-    caplog.set_level(logging.INFO)
-    return Stack(State(), cloud, caplog)
+from components.stacks.price import Priced
 
 
 @pytest.fixture
@@ -236,70 +150,6 @@ def test_a_job_that_goes_on_with_its_machine_is_priced_by_that(stack: Stack) -> 
         "total": pytest.approx(cost["total"] - outputs["cost"]["total"], abs=0.001),
     }
     assert "against what runs now: +0.000 $/h (from 0.500)" in stack.said
-
-
-RAISED: dict[str, Any] = {"price": 0.31, "bid": 0.3, "interruptible": True}
-
-
-def test_a_bid_that_is_raised_in_place_is_priced_by_itself(stack: Stack) -> None:
-    stack.state.holds(asked(bid=0.3), stack.preview(asked()).outputs, **RAISED, up_cost=1, down_cost=0.02)
-    cost = stack.preview(asked(bid=0.6)).outputs["cost"]
-
-    assert (cost["prices"], cost["pricePerHour"], cost["interruptible"]) == ("what runs", 0.61, True)
-    assert cost["change"]["pricePerHour"] == pytest.approx(0.3)
-    assert cost["storage"] == pytest.approx(0.01 * cost["hours"], abs=0.001)
-    assert 24 * 0.61 < cost["total"] < 30 * 0.61
-    assert "at 0.610 $/h" in stack.said
-    assert "against what runs now: +0.300 $/h (from 0.310)" in stack.said
-
-
-def test_a_bid_is_not_raised_above_what_the_job_may_cost(stack: Stack) -> None:
-    stack.state.holds(asked(bid=0.3), stack.preview(asked()).outputs, **RAISED)
-    little = {"max_total": 10}
-    for run in (stack.preview, stack.up):
-        with pytest.raises(
-            SpecError, match=r"job\.yaml:3: node\.bid: 0\.6 \$/h .* budget\.max_total, 10\.00"
-        ):
-            run(asked(bid=0.6, budget=little))
-    stack.up(asked(bid=0.2, budget=little))
-    stack.up(asked(bid=0.3, budget={"max_total": 1}))
-
-    assert "dearer than budget.max_total allows: a lost machine is not replaced" in stack.said
-
-
-def test_a_bid_is_not_raised_above_what_was_shown(stack: Stack) -> None:
-    outputs = stack.preview(asked()).outputs
-    stack.state.holds(asked(bid=0.3), outputs, **RAISED)
-    stack.preview(asked(bid=0.6))
-    stack.up(asked(bid=0.6))
-    stack.state.holds(asked(bid=0.3), outputs, **{**RAISED, "price": 0.6})
-    with pytest.raises(SpecError, match=r"that were approved \(0\.900 \$/h with its disk"):
-        stack.up(asked(bid=0.6))
-
-
-def test_the_lock_of_what_runs_is_renewed_and_holds_its_bid(stack: Stack) -> None:
-    path = lock.file(Path(), "s")
-    outputs = stack.preview(asked()).outputs
-    found = shown.read("s")
-    assert found
-    old = lock.Lock.of(found.quote)
-    lock.write(path, old, "s")
-    stack.state.holds(asked(bid=0.3), outputs, **RAISED)
-    for run in (stack.preview, stack.up):
-        with pytest.raises(SpecError, match=r"stale: .* `\./fragua cost s` tells the new price"):
-            run(asked(bid=0.6))
-    last = shown.read("s")
-    assert last
-    renewed = lock.Lock.of(last.quote, old)
-    lock.write(path, renewed, "s")
-    done = Purchase.model_validate(stack.up(asked(bid=0.6)).purchase)
-
-    assert {*old.classes} < {*done.classes}
-    assert done.approved == last.quote.ceiling
-    cheap = [each.model_copy(update={"max_price": 0.6}) for each in renewed.classes]
-    lock.write(path, renewed.model_copy(update={"classes": tuple(cheap)}), "s")
-    with pytest.raises(SpecError, match=r"node\.bid: .* by the hour than the lock file allows \(0\.610"):
-        stack.up(asked(bid=0.6))
 
 
 def test_a_change_says_what_it_saves(stack: Stack) -> None:
