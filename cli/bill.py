@@ -11,11 +11,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from cli.console import Voice
 from cli.stacks import account, survey
+from cli.tables import show
 from components.errors import FraguaError
 from components.record import store
 from components.vast.charges import Line, Owner, Sums, bill
@@ -56,15 +56,13 @@ def charge(root: Path, found: Survey, api: Api, begin: float, end: float, *, as_
     voice.line(f"charged since {datetime.fromtimestamp(begin, UTC):%Y-%m-%d}, by days in UTC, in $")
     names = ["GPU", "disk", "in", "out", *(["other"] if total.other else []), "total"]
     numbers = [Column(name, justify="right") for name in names]
-    table = Table(
-        "stack", "run", Column("instances", justify="right"), *numbers, box=SIMPLE, show_footer=False
-    )
+    table = Table("stack", "run", Column("instances", justify="right"), *numbers)
     for line in lines:
         owner = line.owner or Owner("not fragua's")
         table.add_row(owner.stack, owner.run, str(len(line.instances) or ""), *_cells(line.sums, total))
     table.add_section()
     table.add_row("in all", "", "", *_cells(total, total))
-    voice.console.print(table)
+    show(voice.console, table, ("instances",))
 
 
 def begin_of(since: str, now: float) -> float:

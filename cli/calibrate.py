@@ -8,10 +8,10 @@ from math import exp, log
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from cli.console import Voice
+from cli.tables import show
 from components.record import store
 from components.record.calibration import learned, measured
 from components.record.experience import write_experience
@@ -41,11 +41,11 @@ def run(root: Path) -> None:
         found = [each for each in measured(records) if each.market == market]
         own = learned(records, market)
         voice.title(f"runs on {market}")
-        voice.console.print(_speeds(found))
+        show(voice.console, _speeds(found))
         ended = [record for record in records if record.status == _ENDED and record.cost.foreseen]
         ended = [record for record in ended if any(each.market == market for each in record.machines)]
         if ended:
-            voice.console.print(_costs(ended))
+            show(voice.console, _costs(ended))
         voice.line(f"interruptible: {own.outbid} lost in {own.bid_hours:.1f} h")
         write_experience(market, own)
         voice.line("the next estimates take this into account")
@@ -65,7 +65,7 @@ def _records(root: Path, voice: Voice) -> Iterable[Record]:
 
 def _speeds(found: list[Measured]) -> Table:
     numbers = [Column(name, justify="right") for name in ("runs", "foreseen", "measured", "error")]
-    table = Table("GPU", "training", *numbers, "foreseen by", box=SIMPLE, title="seconds an image")
+    table = Table("GPU", "training", *numbers, "foreseen by", title="seconds an image")
 
     def name(each: Measured) -> tuple[str, str]:
         return each.gpu, each.kind
@@ -87,7 +87,7 @@ def _speeds(found: list[Measured]) -> Table:
 
 def _costs(ended: list[Record]) -> Table:
     numbers = [Column(name, justify="right") for name in ("foreseen", "spent", "error")]
-    table = Table("run", *numbers, box=SIMPLE, title="$ for the GPUs' time of training")
+    table = Table("run", *numbers, title="$ for the GPUs' time of training")
     for record in ended:
         foreseen, spent = record.cost.foreseen or 0, record.cost.spent
         table.add_row(record.run, f"{foreseen:.2f}", f"{spent:.2f}", _error(spent, foreseen))

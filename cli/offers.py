@@ -6,11 +6,11 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from cli.tables import show
 from components.cost.render import money, price, text
 from components.errors import FraguaError
 from components.spec.load import placed
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from components.vast.wire import Offer
 
 _ROWS: Final = 12
-_RIGHT: Final = ("id", "machine", "$/h", "hours", "total $", "p90 $", "reliability")
+_SPARE: Final = ("machine", "reliability", "country")
+_RIGHT: Final = ("", "id", "machine", "$/h", "hours", "total $", "p90 $", "reliability")
 
 
 def run(path: Path, explained: int | None, *, every: bool, as_json: bool) -> None:
@@ -55,18 +56,18 @@ def run(path: Path, explained: int | None, *, every: bool, as_json: bool) -> Non
     if explained is not None:
         _explain(console, ranking, explained)
         return
-    console.print(_table(ranking.choices if every else ranking.choices[:_ROWS]))
+    show(console, _table(ranking.choices if every else ranking.choices[:_ROWS]), _SPARE)
     if (more := len(ranking.choices) - _ROWS) > 0 and not every:
         console.print(Text(f"and {more} dearer ones: --all shows them"))
-    console.print(_losers(ranking, every=every))
+    show(console, _losers(ranking, every=every))
     for line in text(quoted(asked, ranking, seen)):
         console.print(Text(line))
 
 
 def _table(choices: tuple[Choice, ...]) -> Table:
-    names = ("", "id", "machine", "GPU", "", "$/h", "hours", "total $", "p90 $", "reliability", "country")
+    names = ("", "id", "machine", "GPU", "kind", "$/h", "hours", "total $", "p90 $", "reliability", "country")
     columns = [Column(name, justify="right" if name in _RIGHT else "left") for name in names]
-    table = Table(*columns, box=SIMPLE, pad_edge=False)
+    table = Table(*columns)
     for rank, choice in enumerate(choices, 1):
         offer, taken = choice.offer, choice.estimate
         table.add_row(
@@ -96,9 +97,7 @@ def _losers(ranking: Ranking, *, every: bool) -> Table:
     for each in ranking.rejected:
         if each.offer.id not in fit:
             reasons[each.reason][each.offer.id] = each
-    table = Table(
-        Column("lost", justify="right"), "why", Column("", overflow="fold"), box=SIMPLE, pad_edge=False
-    )
+    table = Table(Column("lost", justify="right"), "why", "offers")
     for reason, lost in sorted(reasons.items(), key=lambda found: -len(found[1])):
         shown = list(lost.values()) if every else list(lost.values())[:3]
         examples = ", ".join(_offer(each) for each in shown)
@@ -121,7 +120,7 @@ def _explain(console: Console, ranking: Ranking, offer_id: int) -> None:
         title = f"offer {offer_id}: {way.terms.gpus}x {way.terms.gpu}, {_kind(bid)}"
         console.print(Text(title, style="bold"))
         if way.estimate:
-            console.print(_sum(way.estimate))
+            show(console, _sum(way.estimate))
         if isinstance(way, Rejected):
             for misfit in way.misfits:
                 console.print(
@@ -132,9 +131,7 @@ def _explain(console: Console, ranking: Ranking, offer_id: int) -> None:
 
 
 def _sum(taken: Estimate) -> Table:
-    table = Table(
-        "", Column("$", justify="right"), Column("hours", justify="right"), "", box=SIMPLE, show_footer=True
-    )
+    table = Table("", *(Column(name, justify="right") for name in ("$", "hours")), "", show_footer=True)
     for part in taken.parts:
         table.add_row(part.name, f"{part.dollars:.4f}", f"{part.hours:.2f}" if part.hours else "", part.how)
     first, second, third, last = table.columns

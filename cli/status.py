@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from cli.bill import DAY
 from cli.console import Voice
 from cli.fleet import fleet
 from cli.stacks import account, survey
+from cli.tables import show
 from components.errors import ApiError
 from components.vast.charges import rate, spent
 from components.vast.orphans import Kind, span
@@ -193,7 +193,7 @@ def _show(found: View) -> None:
     voice = Voice()
     if found.rows:
         right = [Column(name, justify="right") for name in ("$/h", "for", "spent $", "lease left")]
-        table = Table("stack", "machine", "instance", "GPU", "status", *right, box=SIMPLE)
+        table = Table("stack", "machine", "instance", "GPU", "status", *right)
         for row in found.rows:
             table.add_row(
                 row.stack, row.name, str(row.instance), row.gpu, row.status, f"{row.rate:.3f}",
@@ -201,7 +201,7 @@ def _show(found: View) -> None:
                 "-" if row.spent is None else f"{row.spent:.2f}",
                 _left(row),
             )  # fmt: skip
-        voice.console.print(table)
+        show(voice.console, table, ("machine", "for"))
     else:
         voice.line("no machine of fragua's")
     rate_of_others, others = found.others
