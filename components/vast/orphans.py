@@ -158,11 +158,13 @@ def _unkept(instance: Instance, tag: Tag, state: State | None, age: float, grace
     if state is None:
         why = f"{since}; in no stack's state"
         return Finding(instance, tag.words, Kind.ORPHAN, why, "destroy")
-    why = (
-        f"{since} for stack {state.stack}, whose state does not have it: `pulumi up -s {state.stack}` takes "
-        f"it up or destroys it, `pulumi destroy -s {state.stack}` destroys it"
-    )
-    return Finding(instance, state.stack, Kind.ORPHAN, why, "destroy")
+    stack, instead = state.stack, [str(each.instance) for each in state.machines if each.name == tag.name]
+    if instead:
+        why = f"which has {', '.join(instead)} as its {tag.name}: `pulumi up -s {stack}` leaves this one"
+    else:
+        why = f"whose state has no {tag.name}: `pulumi up -s {stack}` takes it up or destroys it"
+    why = f"{since} for stack {stack}, {why}, `pulumi destroy -s {stack}` destroys it"
+    return Finding(instance, stack, Kind.ORPHAN, why, "destroy")
 
 
 def _kept(

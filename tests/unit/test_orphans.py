@@ -169,9 +169,18 @@ def test_an_orphan_of_no_stack_is_destroyed() -> None:
 
 
 def test_what_an_interrupted_up_left_is_said_to_be_taken_up_by_the_next() -> None:
-    finding = only(judge([rented()], [state()], NOW))
+    finding = only(judge([rented()], [state(Machine(6, "node-2"))], NOW))
 
-    assert "`pulumi up -s train` takes it up or destroys it" in finding.why
+    assert "whose state has no node: `pulumi up -s train` takes it up or destroys it" in finding.why
+
+
+def test_no_up_is_said_to_end_what_another_machine_stands_in_for() -> None:
+    finding = only(judge([rented(5), rented(6)], [state(Machine(6, "node"))], NOW))
+
+    assert finding.instance.id == 5
+    assert "which has 6 as its node: `pulumi up -s train` leaves this one, " in finding.why
+    assert "takes it up" not in finding.why
+    assert "`pulumi destroy -s train` destroys it" in finding.why
 
 
 def test_what_an_up_is_just_renting_is_no_orphan_however_long_it_may_load() -> None:
