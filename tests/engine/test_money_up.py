@@ -82,3 +82,9 @@ def test_a_lock_is_honoured_until_the_job_changes(
     assert "Pulumi.locked.lock.yaml: stale: " in done.output
     assert "./fragua cost locked --lock" in done.output
     assert "Traceback" not in done.output
+
+    cost.run(copied_program, "locked", "text", lock=True)
+    renewed = lock.read(path, "locked")
+    assert renewed
+    assert renewed.digest != written.digest
+    assert "prices of what runs already" in stack.preview()
