@@ -27,8 +27,13 @@ def hourly(inputs: Inputs) -> float:
 
 
 def total(inputs: Inputs) -> float | None:
-    """Return the most $ that a resource's machines may be expected to cost; None where nothing says it."""
-    caps = [float(cap) for name in ("approved", "max_total") if (cap := _purchase(inputs).get(name))]
+    """Return the most $ that a resource's machines may be expected to cost; None where nothing says it.
+
+    Where the market has nothing now, nothing is approved: 0 $.
+    """
+    caps = [
+        float(cap) for name in ("approved", "max_total") if (cap := _purchase(inputs).get(name)) is not None
+    ]
     return min(caps) * _machines(inputs) if caps else None
 
 
@@ -91,8 +96,13 @@ def countries(inputs: Inputs, config: Inputs) -> Iterator[str]:
 
 
 def rented_country(outputs: Inputs, config: Inputs) -> Iterator[str]:
-    """Check where a machine is, by its output `location`, such as `Sweden, SE`."""
+    """Check where a machine is, by its output `location`, such as `Sweden, SE`.
+
+    What is still to be rented, in a preview, has no `instance_id` and is nowhere yet.
+    """
     for machine in outputs.get("machines") or (outputs,):
+        if machine.get("instance_id") is None:
+            continue
         location = str(machine.get("location") or "")
         if _outside(location.rpartition(",")[2].strip(), config):
             yield (

@@ -51,8 +51,9 @@ class Purchase(Spec):
     work: Work
     max_total: Annotated[float, Field(gt=0)] | None = None
     """$ that the job may be expected to cost: the job's hard cap."""
-    approved: Annotated[float, Field(gt=0)] | None = None
-    """$ likewise: the total that was shown, with its slack; None where nothing was shown."""
+    approved: Money | None = None
+    """$ likewise: the total that was shown, with its slack; 0 where nothing that is offered fits, None where
+    nothing was asked."""
     hours: Annotated[float, Field(gt=0)] | None = None
     """Until the deadline."""
     classes: tuple[OfferClass, ...] = ()
@@ -68,7 +69,7 @@ class Purchase(Spec):
 
     def allows(self, total: float) -> bool:
         """Return whether the job may cost so many $ in all."""
-        return total <= min(self.max_total or inf, self.approved or inf)
+        return all(total <= cap for cap in (self.max_total, self.approved) if cap is not None)
 
     def refusal(self, terms: Terms, found: Estimate) -> str:
         """Say why what was approved does not allow `terms`, which take `found`; empty if it does."""

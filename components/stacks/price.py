@@ -211,7 +211,7 @@ def _check_bid(
 def _purchase(asked: Asked, quote: Quote | None, lock: Lock | None) -> dict[str, Any]:
     """Return what each machine may cost, as the input of its resource."""
     most, many, left = asked.budget.max_total, asked.machines, asked.budget.hours_until_deadline()
-    ceiling = lock.max_total if lock else quote.ceiling if quote else None
+    ceiling = lock.max_total if lock else (quote.ceiling or 0) if quote else None
     purchase = Purchase(
         work=asked.work,
         max_total=None if most is None else most / many,

@@ -57,6 +57,16 @@ def test_what_is_allowed_is_rented_and_advice_holds_nothing_up(
     make_stack: MakeStack, cloud: Cloud, pack: Any
 ) -> None:
     stack = make_stack("allowed", override__node__label="allowed team=art")
+    stack.configure(**{"override__node__avoid[0]": "CN"})
+    every = pack(
+        max_hourly={"machine": 1, "stack": 1},
+        max_job_total={"total": 20},
+        max_stack_total={"total": 20},
+        countries={"forbidden": ["CN"]},
+        no_public_comfyui={"ports": [8188]},
+        required_tags={"tags": ["team="]},
+    )
+    assert "mandatory" not in stack.pulumi("preview", *every)
     options = pack(
         max_hourly={"machine": 1},
         max_job_total={"total": 20},

@@ -73,7 +73,9 @@ def test_a_machine_in_a_forbidden_country_is_reported_by_its_urn() -> None:
         PolicyResource(INSTANCE, unknown_checking_proxy(outputs), urn, urn, options, None, None, [], {})
         for urn, outputs in {
             "here": {"instance_id": 7.0, "location": "Guangdong, CN"},
-            "planned": {"location": UNKNOWN},
+            "changed": {"instance_id": UNKNOWN, "location": UNKNOWN},
+            "planned": {"node": {}},
+            "planned gang": {"machines": UNKNOWN},
         }.items()
     ]
     said: list[tuple[str, str | None]] = []

@@ -85,6 +85,13 @@ def test_a_total_counts_the_lower_of_both_caps_and_nothing_unbounded_passes(
             )
 
 
+def test_where_the_market_has_nothing_now_there_is_nothing_to_judge() -> None:
+    nothing = machine({"approved": 0.0, "max_total": 900.0})
+
+    assert list(rules.job_total(nothing, {"total": 5.0})) == []
+    assert list(rules.stack_total([nothing, machine({"approved": 4.0})], {"total": 5.0})) == []
+
+
 def test_a_machine_whose_program_says_nothing_of_money_is_refused() -> None:
     assert "nothing bounds" in next(rules.job_total(machine(), {"total": 5.0}))
 
@@ -139,6 +146,7 @@ def test_a_machine_that_runs_where_it_must_not_is_named() -> None:
     )
     assert next(rules.rented_country(unknown, config)).startswith("instance 8 runs in an unknown country")
     assert list(rules.rented_country(unknown, DEFAULTS["countries"])) == []
+    assert list(rules.rented_country(machine(), config)) == []
     assert [problem[:10] for problem in rules.rented_country(gang, config)] == ["instance 7"]
 
 

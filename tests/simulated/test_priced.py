@@ -214,6 +214,7 @@ def test_nothing_that_fits_is_said_and_is_no_failure(stack: Stack) -> None:
         "machines": 1,
         "prices": "market",
     }
+    assert found.purchase["approved"] == 0
 
 
 def test_up_ends_where_nothing_fits_and_does_not_count_as_approval(stack: Stack) -> None:
