@@ -172,6 +172,7 @@ def _warnings(seen: Fleet, found: View) -> Iterator[str]:
         if row.status == "gone":
             yield (
                 f"stack {row.stack}: instance {row.instance} is not on the account any more: "
+                "it ended itself at a limit of its budget, or somebody destroyed it; "
                 f"`pulumi up --refresh -s {row.stack}` rents another, `pulumi destroy -s {row.stack}` ends it"
             )
     for finding in seen.judged():

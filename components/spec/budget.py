@@ -63,10 +63,12 @@ class Budget(Spec):
                 "budget.hours is of machines that serve; a training lasts until it is done: leave it out, or "
                 "bound it by budget.max_time or budget.deadline"
             )
-        if serves and isinstance(self.deadline, float | int) and self.deadline < self.up_hours * 3600:
+        start = limits.boot + limits.ssh
+        if serves and isinstance(self.deadline, float | int) and self.deadline < start + self.up_hours * 3600:
             raise ValueError(
-                f"budget.deadline {told(self.deadline)} comes before the {self.up_hours:g} hours are over "
-                "that the machine is to be up: set budget.hours to what is needed"
+                f"budget.deadline {told(self.deadline)} may come before the {self.up_hours:g} hours are over "
+                f"that the machine is to be up, once it started (node.limits.boot {told(limits.boot)} + "
+                f"node.limits.ssh {told(limits.ssh)}): lower budget.hours to what is needed, or lengthen it"
             )
         waits = {
             "node.limits.ssh": limits.ssh,

@@ -216,6 +216,8 @@ class Api:
         repeatable: bool = True,
     ) -> Any:
         pace = _paces[self.url, self._key, endpoint]
+        reads = method == "GET" or endpoint == "search"
+        effect = "" if reads else "; its effect is unknown until the API answers again"
         for attempt in range(1, self._tries + 1):
             pace.wait(SPACING[endpoint] + _MARGIN)
             wait = min(_FIRST_WAIT * 2 ** (attempt - 1), 30.0) * random.uniform(0.5, 1)  # noqa: S311 - no secret
@@ -228,8 +230,7 @@ class Api:
                     time.sleep(wait)
                     continue
                 raise ReplyLost(
-                    f"no answer from {self.url} to {method} {path} ({type(error).__name__}); "
-                    "its effect is unknown until the API answers again"
+                    f"no answer from {self.url} to {method} {path} ({type(error).__name__}){effect}"
                 ) from None
             if response.status_code == requests.codes.too_many and attempt < self._tries:
                 time.sleep(wait if repeatable else _PENALTY)
@@ -237,7 +238,7 @@ class Api:
             if repeatable and attempt < self._tries and not _usable(response):
                 time.sleep(wait)
                 continue
-            return _result(f"{method} {path}", response, repeatable=repeatable)
+            return _result(f"{method} {path}", response, effect, repeatable=repeatable)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 
@@ -255,7 +256,7 @@ def _body(response: requests.Response) -> Any:
         return None
 
 
-def _result(call: str, response: requests.Response, *, repeatable: bool) -> Any:
+def _result(call: str, response: requests.Response, effect: str, *, repeatable: bool) -> Any:
     body = _body(response)
     fields = body if isinstance(body, dict) else {}
     if response.ok and body is not None and fields.get("success") is not False:
@@ -271,7 +272,7 @@ def _result(call: str, response: requests.Response, *, repeatable: bool) -> Any:
     if not repeatable and (gone or status in (404, 409, 410)):
         raise OfferGone(*problem)
     if status >= requests.codes.server_error or (response.ok and body is None):
-        raise ReplyLost(f"{call} was answered with {status} and no usable body; its effect is unknown")
+        raise ReplyLost(f"{call} was answered with {status} and no usable body{effect}")
     if status == requests.codes.not_found:
         raise NotFound(*problem)
     raise ApiError(*problem)

@@ -18,7 +18,10 @@ _REMEDIES: Final = {
         "See what it costs now with `pulumi preview`, then run `pulumi up` again; budget.slack says how much "
         "dearer than shown it may be"
     ),
-    "deadline": "Move budget.deadline, or allow faster GPUs in node.gpu.models",
+    "deadline": (
+        "Move budget.deadline, ask for less (fewer budget.hours, a shorter training), or, for a training, "
+        "allow faster GPUs in node.gpu.models"
+    ),
 }
 """By a word of the refusal."""
 
@@ -40,6 +43,11 @@ def nothing_fits(ranking: Ranking, failures: Sequence[str] = ()) -> NoOffer:
         return NotApproved(
             f"{count} offers fit the node, none what was approved; the cheapest is {_named(refused)}: "
             f"{misfit.reason} ({_expected(refused)}){tried}. {remedy}. Nothing was rented."
+        )
+    if not ranking.choices and not ranking.rejected:
+        return NoOffer(
+            f"no offer fits: the market has none with these GPUs now{tried}. Name more in node.gpu.models, "
+            "change node.gpu.count or node.verified, or try later."
         )
     nearest = ranking.nearest()
     near = f"; nearest: {_named(nearest)}, fails: {_failing(nearest)}" if nearest else ""

@@ -106,7 +106,9 @@ def test_a_healthy_machine_is_not_to_be_named_and_one_that_is_gone_is_said_to_be
     cloud.api().destroy([number])
     found = viewed(cloud, known)
     assert [(row.status, row.rate) for row in found.rows] == [("gone", 0)]
-    assert any("`pulumi up --refresh -s test` rents another" in each for each in found.warnings)
+    [warning] = [each for each in found.warnings if f"instance {number} is not on the account" in each]
+    assert "it ended itself at a limit of its budget, or somebody destroyed it" in warning
+    assert "`pulumi up --refresh -s test` rents another" in warning
 
     state = deployment(mine, machine)
     state["resources"][-1]["outputs"]["url"] = "https://console.vast.ai"

@@ -98,6 +98,7 @@ def test_without_key_or_network_there_is_nothing_and_no_failure(monkeypatch: pyt
 
     assert (found.source, found.offers) == ("preset", ())
     assert NOWHERE in found.problem
+    assert "effect" not in found.problem
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"when": 1}', '{"when": 4e9, "offers": [{"id": 1}]}'])

@@ -44,6 +44,13 @@ def test_conditions_that_contradict_each_other_are_all_named() -> None:
     )
 
 
+def test_a_market_without_these_gpus_is_said_to_have_none() -> None:
+    assert said([], node(gpu={"models": ["GTX 750"]})) == (
+        "no offer fits: the market has none with these GPUs now. Name more in node.gpu.models, change "
+        "node.gpu.count or node.verified, or try later."
+    )
+
+
 def test_by_a_bid_the_nearest_says_what_would_win() -> None:
     text = said([offer(min_bid=0.3)], node(bid=0.1))
 
