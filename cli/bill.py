@@ -39,7 +39,8 @@ def run(root: Path, since: str, *, as_json: bool) -> None:
     """
     now = time.time()
     begin = begin_of(since, now)
-    charge(root, survey(root), account(root), begin, now + DAY, as_json=as_json)
+    api = account(root)
+    charge(root, survey(root), api, begin, now + DAY, as_json=as_json)
 
 
 def charge(root: Path, found: Survey, api: Api, begin: float, end: float, *, as_json: bool) -> None:

@@ -25,6 +25,11 @@ _DECLARED: Final = ("node", "purchase", "lease")
 _DECORATION = re.compile(r"<\{%[^%]*%\}>|Exception calling application: ")
 _NOISE = ("update failed", "using pulumi-resource-")
 
+_LOGGED_OUT: Final = (
+    "no Pulumi backend is logged in to: run `./fragua pulumi login`, or set PULUMI_BACKEND_URL, or for Pulumi "
+    "Cloud PULUMI_ACCESS_TOKEN"
+)
+
 
 def outputs(root: Path, stack: str, needed: str = "login") -> dict[str, Any]:
     """Return what `known` tells of `stack`.
@@ -120,4 +125,5 @@ def listener(heard: Callable[[str], None]) -> Callable[[EngineEvent], None]:
 def reason(error: auto.CommandError) -> str:
     """Return the engine's own error lines of a failed command, without the rest of its output."""
     errors = [line for line in re.findall(r"error: (.+)$", str(error), re.MULTILINE) if line not in _NOISE]
-    return _DECORATION.sub("", errors[0] if errors else str(error))
+    said = _DECORATION.sub("", errors[0] if errors else str(error))
+    return _LOGGED_OUT if "PULUMI_ACCESS_TOKEN must be set" in said else said

@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from pulumi import automation as auto
+from pulumi.automation import CommandResult
 
+from cli.project import reason
 from cli.stacks import Survey, stack_of
 from components.vast.orphans import Machine
 from components.vast.request import key_tag
@@ -119,3 +122,20 @@ def test_a_machine_rented_elsewhere_is_not_on_this_account() -> None:
 def test_a_state_that_is_not_as_fragua_writes_it_is_no_empty_one(strange: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         stack_of("train", strange)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("no stack named 'a' found", "no stack named 'a' found"),
+        (
+            "PULUMI_ACCESS_TOKEN must be set for login during non-interactive CLI sessions",
+            "fragua pulumi login",
+        ),
+    ],
+)
+def test_why_the_engine_failed_is_its_error_line_or_what_to_do(line: str, says: str) -> None:
+    failed = auto.CommandError(CommandResult(stdout="much", stderr=f"more\nerror: {line}\n", code=255))
+
+    assert says in reason(failed)
+    assert "\n" not in reason(failed)
