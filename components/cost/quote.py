@@ -23,7 +23,7 @@ _ASKED: Final = {"kind", "images", "megapixels", "batch", "gpus", "hours"}
 
 
 class Option(Spec):
-    """One class of offers, by the cheapest of it: for one machine."""
+    """One class of offers, by the cheapest of it: for one machine, in the mean where several are rented."""
 
     gpu: str
     gpus: int = 1
@@ -40,6 +40,10 @@ class Option(Spec):
     """$ of `total` for the disk."""
     traffic: Money = 0
     """$ of `total` for bytes in and out."""
+    machines: int = 0
+    """Of the stack's machines so many would be of it; 0 for a class that all could be instead."""
+    most: Money = 0
+    """$/h of the dearest of them; 0 where they are alike."""
 
     @property
     def name(self) -> str:
@@ -57,7 +61,13 @@ class Quote(Spec):
     source: Source
     machines: int = 1
     options: tuple[Option, ...] = ()
-    """The cheapest class first, which is what would be rented; empty where nothing fits."""
+    """First what would be rented, then what could be instead, each the cheapest first; empty where nothing
+    fits."""
+    dearest: Money = 0
+    """$ in the mean on the dearest machine that is still to be rented, as each may come to get that offer;
+    0 where it is not known."""
+    missing: int = 0
+    """Machines for which no offer is left; they are priced as the dearest for which one is."""
     slack: Money = 0
     """budget.slack."""
     ceiling: Money | None = None
@@ -71,50 +81,87 @@ class Quote(Spec):
     warnings: tuple[str, ...] = ()
 
     @property
+    def fleet(self) -> tuple[Option, ...]:
+        """What would be rented: classes with how many machines are of each."""
+        mixed = tuple(each for each in self.options if each.machines)
+        return mixed or tuple(
+            each.model_copy(update={"machines": self.machines}) for each in self.options[:1]
+        )
+
+    @property
+    def others(self) -> tuple[Option, ...]:
+        """The classes of which all machines could be instead."""
+        return self.options[len(self.fleet) :]
+
+    @property
     def price(self) -> float:
         """$/h of all machines."""
-        return self.options[0].price * self.machines if self.options else 0.0
+        return sum(each.price * each.machines for each in self.fleet)
+
+    @property
+    def hours(self) -> float:
+        """Until the last machine's part is done, in the mean."""
+        return max((each.hours for each in self.fleet), default=0.0)
 
     @property
     def total(self) -> float:
         """$ of the whole job in the mean."""
-        return self.options[0].total * self.machines if self.options else 0.0
+        return sum(each.total * each.machines for each in self.fleet)
 
     @property
     def p90(self) -> float:
         """$ that nine of ten whole jobs stay below, all machines alike."""
-        return self.options[0].p90 * self.machines if self.options else 0.0
+        return sum(each.p90 * each.machines for each in self.fleet)
+
+    @property
+    def storage(self) -> float:
+        """$ of `total` for disks."""
+        return sum(each.storage * each.machines for each in self.fleet)
+
+    @property
+    def traffic(self) -> float:
+        """$ of `total` for bytes in and out."""
+        return sum(each.traffic * each.machines for each in self.fleet)
 
     @property
     def alternative(self) -> Option | None:
-        """The cheapest class but the first."""
-        return self.options[1] if len(self.options) > 1 else None
+        """The cheapest class but those that would be rented."""
+        return next(iter(self.others), None)
+
+    def begun(self, hours: float) -> float:
+        """Return $ that all machines take at the most until they were up for an hour, of `hours` in all."""
+        return sum(
+            each.machines * (each.traffic + each.price * max(0.0, each.hours - hours + min(hours, 1.0)))
+            for each in self.fleet
+        )
 
     def shown(self) -> Shown | None:
-        """Return what a person sees of one machine."""
+        """Return what a person sees of one machine, in the mean."""
         if not self.options:
             return None
-        first = self.options[0]
-        return Shown(price=first.price, total=first.total, p90=first.p90)
+        many = self.machines
+        return Shown(
+            price=rounded(self.price / many), total=rounded(self.total / many), p90=rounded(self.p90 / many)
+        )
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's output `cost`: plain numbers, $ and hours, of the whole job."""
         if not self.options:
             return {"digest": self.digest, "machines": self.machines, "prices": self.source}
-        first, many = self.options[0], self.machines
-        other = self.alternative
+        first, many, other = self.fleet[0], self.machines, self.alternative
         return {
             "digest": self.digest,
             "gpu": first.gpu,
             "gpus": first.gpus,
             "interruptible": first.interruptible,
             "machines": many,
-            "pricePerHour": rounded(first.price * many),
-            "hours": first.hours,
-            "total": rounded(first.total * many),
-            "p90": rounded(first.p90 * many),
-            "storage": rounded(first.storage * many),
-            "traffic": rounded(first.traffic * many),
+            **({"of": {each.name: each.machines for each in self.fleet}} if len(self.fleet) > 1 else {}),
+            "pricePerHour": rounded(self.price),
+            "hours": self.hours,
+            "total": rounded(self.total),
+            "p90": rounded(self.p90),
+            "storage": rounded(self.storage),
+            "traffic": rounded(self.traffic),
             "ceiling": self.ceiling,
             "alternative": other and f"{other.name}: {other.total * many:.2f} $ in {other.hours:.1f} h",
             "prices": self.source,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from math import ceil
-from typing import TYPE_CHECKING, Final
+from math import ceil, floor
+from statistics import fmean
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from components.cost.estimate import estimate
 from components.cost.quote import Option, Quote, Source, rounded
@@ -19,24 +20,33 @@ if TYPE_CHECKING:
     from components.spec.budget import Budget
     from components.spec.node import Node
 
+Way: TypeAlias = "tuple[Terms, Estimate]"
+"""What may be rented, and what the job takes on it."""
+_Class: TypeAlias = tuple[str, int, bool]
+
 _OPTIONS: Final = 4
 
 
 def quote(
-    found: Iterable[tuple[Terms, Estimate]],
+    found: Iterable[Way],
     budget: Budget,
     work: Work,
     *,
     digest: str,
     when: float,
     source: Source,
+    offers: Sequence[int] = (),
     machines: int = 1,
+    kept: Sequence[Way] = (),
     locked: float | None = None,
     running: float = 0,
     before: float = 0,
     notes: Iterable[str] = (),
 ) -> Quote:
     """Return the quote of a job.
+
+    Several machines are priced as the cheapest offers, each of which can be rented once. Any of them may come
+    to get the dearest of these, so that is what the ceiling allows each.
 
     Args:
         found: what may be rented, with what the job takes on it, the cheapest in all first.
@@ -45,38 +55,48 @@ def quote(
         digest: see `digest`.
         when: epoch seconds of the prices.
         source: where they come from.
+        offers: the id of the offer of each of `found`; empty where the first serves for all machines.
         machines: that do that work, each for itself.
+        kept: those of the machines that are there already, and what the job takes on each.
         locked: $ that the lock file allows for the whole job, in place of what is shown with its slack.
         running: $/h of what the stack rents now.
         before: $ of the job that it is on now.
         notes: what a person should know besides.
     """
-    best: dict[tuple[str, int, bool], tuple[Terms, Estimate]] = {}
-    for terms, taken in found:
-        best.setdefault((terms.gpu, terms.gpus, terms.interruptible), (terms, taken))
-    options = tuple(_option(*each) for each in list(best.values())[:_OPTIONS])
+    found, wanted = list(found), machines - len(kept)
+    alone = _once(found, offers)[:wanted] if offers else found[:1] * wanted
+    missing = wanted - len(alone) if alone else 0
+    new = [*alone, *alone[-1:] * missing]
+    fleet = [*kept, *new] if new else []
+    options = [_option(alike, len(alike)) for alike in _classes(fleet).values()]
+    options += _others(found, offers, fleet, machines)[: max(0, _OPTIONS - len(options))]
     ceiling, ceiling_from, warnings = None, "", [*notes, *work.assumed]
-    first = next(iter(best.values()), None)
-    if first:
-        total = first[1].total * machines
+    dearest = max((taken for _, taken in new), key=lambda taken: taken.total, default=None)
+    if dearest:
+        total = dearest.total * machines
+        of = "the dearest of them, for each" if total > new[0][1].total * machines else "what is shown"
         caps = [
             (locked, "the lock file") if locked is not None else (
-                total * (1 + budget.slack), f"{budget.slack:.0%} above what is shown"
+                total * (1 + budget.slack), f"{budget.slack:.0%} above {of}"
             ),
             *([(budget.max_total, "budget.max_total")] if budget.max_total is not None else []),
         ]  # fmt: skip
         lowest, ceiling_from = min(caps, key=lambda cap: cap[0])
         ceiling = ceil(lowest * 10_000) / 10_000
-        warnings += _warnings(first[1], budget, machines)
+        warnings += _warnings(dearest, budget, machines)
         if ceiling < total:
             then = "a lost machine is not replaced" if source == "what runs" else "`up` will rent nothing"
             warnings.append(f"dearer than {ceiling_from} allows: {then}")
+        if missing:
+            warnings.append(f"{short(wanted, len(alone))}: `up` will rent nothing")
     return Quote(
         digest=digest,
         when=round(when),
         source=source,
         machines=machines,
-        options=options,
+        options=tuple(options),
+        dearest=floor(dearest.total * 10_000) / 10_000 if dearest else 0,
+        missing=missing,
         slack=budget.slack,
         ceiling=ceiling,
         ceiling_from=ceiling_from,
@@ -86,7 +106,12 @@ def quote(
     )
 
 
-def bound(node: Node, work: Work, experience: Experience) -> list[tuple[Terms, Estimate]]:
+def short(machines: int, offers: int) -> str:
+    """Say that fewer offers fit than machines are to be rented."""
+    return f"{machines} machines are asked for, {offers} offer{'s fit' if offers != 1 else ' fits'}"
+
+
+def bound(node: Node, work: Work, experience: Experience) -> list[Way]:
     """Return the dearest that `node` allows, for want of a market: its slowest GPU at its highest price."""
     price = node.fixed_bid or node.max_price
     names = dict.fromkeys(name for model in node.gpu.models for name in gpus.names(model))
@@ -106,18 +131,55 @@ def bound(node: Node, work: Work, experience: Experience) -> list[tuple[Terms, E
     return [max(found, key=lambda pair: pair[1].total)]
 
 
-def _option(terms: Terms, found: Estimate) -> Option:
-    dollars = {part.name: part.dollars for part in found.parts}
+def _once(found: Sequence[Way], offers: Sequence[int]) -> list[Way]:
+    """Return the cheapest way to rent each offer.
+
+    Slices of one machine are offers of their own: that those of one size overlap is not known of Vast.ai.
+    """
+    best: dict[int, Way] = {}
+    for offer, way in zip(offers, found, strict=True):
+        best.setdefault(offer, way)
+    return list(best.values())
+
+
+def _classes(found: Iterable[Way]) -> dict[_Class, list[Way]]:
+    classes: dict[_Class, list[Way]] = {}
+    for way in found:
+        classes.setdefault(_class(way), []).append(way)
+    return classes
+
+
+def _others(found: Sequence[Way], offers: Sequence[int], fleet: Sequence[Way], machines: int) -> list[Option]:
+    """Return the classes of which all machines could be instead: with as many offers as machines."""
+    there = _classes(fleet)
+    others = [alike for name, alike in _classes(found).items() if name not in there]
+    if not offers:
+        return [_option(alike[:1], 0) for alike in others]
+    return [_option(alike[:machines], 0) for alike in others if len(alike) >= machines]
+
+
+def _class(way: Way) -> _Class:
+    terms, _ = way
+    return terms.gpu, terms.gpus, terms.interruptible
+
+
+def _option(alike: Sequence[Way], machines: int) -> Option:
+    """Return the class of what is `alike`, by the mean of it."""
+    every = [found for _, found in alike]
+    dollars = [{part.name: part.dollars for part in found.parts} for found in every]
+    gpu, gpus, interruptible = _class(alike[0])
     return Option(
-        gpu=terms.gpu,
-        gpus=terms.gpus,
-        interruptible=terms.interruptible,
-        price=rounded(found.rate),
-        hours=round(found.hours, 2),
-        total=rounded(found.total),
-        p90=rounded(found.p90),
-        storage=rounded(dollars["disk"]),
-        traffic=rounded(dollars["traffic in"] + dollars["traffic out"]),
+        gpu=gpu,
+        gpus=gpus,
+        interruptible=interruptible,
+        price=rounded(fmean(found.rate for found in every)),
+        hours=round(max(found.hours for found in every), 2),
+        total=rounded(fmean(found.total for found in every)),
+        p90=rounded(fmean(found.p90 for found in every)),
+        storage=rounded(fmean(each["disk"] for each in dollars)),
+        traffic=rounded(fmean(each["traffic in"] + each["traffic out"] for each in dollars)),
+        machines=machines,
+        most=rounded(max(found.rate for found in every)) if len(every) > 1 else 0,
     )
 
 

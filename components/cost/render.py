@@ -13,17 +13,20 @@ def text(quote: Quote) -> list[str]:
     """Return a quote in a few lines."""
     if not quote.options:
         return ["nothing that is offered now fits", *quote.warnings]
-    first, many = quote.options[0], quote.machines
+    many = quote.machines
     lines = [
-        f"{money(quote.total)} $ in {_duration(first)} on {_machines(quote)}, at {price(quote.price)} $/h",
         (
-            f"nine of ten runs below {money(quote.p90)} $; disk {money(first.storage * many)} $, "
-            f"traffic {money(first.traffic * many)} $; {_prices(quote)}"
+            f"{money(quote.total)} $ in {_duration(quote.hours)} on {_machines(quote)}, "
+            f"at {price(quote.price)} $/h"
+        ),
+        (
+            f"nine of ten runs below {money(quote.p90)} $; disk {money(quote.storage)} $, "
+            f"traffic {money(quote.traffic)} $; {_prices(quote)}"
         ),
     ]
     if quote.ceiling is not None:
         lines.append(f"ceiling {money(quote.ceiling)} $, {quote.ceiling_from}: nothing dearer is rented")
-    lines += [f"else {_option(each, many)}" for each in quote.options[1:]]
+    lines += [f"else {_option(each, many)}" for each in quote.others]
     if quote.running or quote.before:
         lines.append(f"against what runs now: {_change(quote)}")
     return [*lines, *(f"note: {warning}" for warning in quote.warnings)]
@@ -39,7 +42,8 @@ def markdown(name: str, quote: Quote) -> str:
     rows = [
         "| | machine | $/h | hours | total | p90 | disk | traffic |",
         "|---|---|--:|--:|--:|--:|--:|--:|",
-        *(_row(each, many, "else" if number else "**now**") for number, each in enumerate(quote.options)),
+        *(_row(each, each.machines, "**now**") for each in quote.fleet),
+        *(_row(each, many, "else") for each in quote.others),
     ]
     facts = [f"**Change** {_change(quote)}."]
     if quote.ceiling is not None:
@@ -78,7 +82,12 @@ def price(dollars: float) -> str:
 
 
 def _machines(quote: Quote) -> str:
-    return f"{_times(quote.machines)}{quote.options[0].name}"
+    [first, *rest] = quote.fleet
+    if not rest:
+        return f"{_times(quote.machines)}{first.name}"
+    return (
+        f"{quote.machines} machines ({'; '.join(f'{each.machines} of {each.name}' for each in quote.fleet)})"
+    )
 
 
 def _times(machines: int) -> str:
@@ -92,8 +101,8 @@ def _option(option: Option, many: int) -> str:
     )
 
 
-def _duration(option: Option) -> str:
-    return f"about {option.hours:.1f} h" if option.hours >= 1 else f"about {option.hours * 60:.0f} min"
+def _duration(hours: float) -> str:
+    return f"about {hours:.1f} h" if hours >= 1 else f"about {hours * 60:.0f} min"
 
 
 def _change(quote: Quote) -> str:

@@ -51,7 +51,9 @@ class Lock(Spec):
             )
         more = 1 + quote.slack
         classes = {
-            (each.gpu, each.gpus, each.interruptible): ceil((each.price + _ROUNDED) * more * 1000) / 1000
+            (each.gpu, each.gpus, each.interruptible): (
+                ceil((max(each.price, each.most) + _ROUNDED) * more * 1000) / 1000
+            )
             for each in quote.options
         }
         if old and quote.source == "what runs":

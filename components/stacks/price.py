@@ -16,7 +16,8 @@ import pulumi
 
 from components.cost.purchase import Purchase
 from components.cost.quote import restored
-from components.errors import SpecError
+from components.cost.quoting import short
+from components.errors import NoOffer, NotApproved, SpecError
 from components.record.experience import read_experience
 from components.stacks import lock as locks
 from components.stacks import shown
@@ -107,7 +108,9 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
     Raises:
         SpecError: the deadline is past, the cheapest offer or a raised bid is dearer than budget.max_total,
             or the lock file is stale or unreadable, or does not allow a raised bid.
-        NoOffer: `up` would find nothing to rent.
+        NoOffer: `up` would find nothing to rent, or too little for all machines.
+        NotApproved: `up` would rent some of the machines only.
+        BalanceTooLow: `up` could not pay for all machines.
     """
     stack = pulumi.get_stack()
     path = locks.file(Path(), stack)
@@ -121,6 +124,9 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
     purchase = _purchase(asked, quote, lock)
     if raised := before.raised(asked):
         _check_bid(asked, raised, Purchase.model_validate(purchase), place)
+    rented = asked.machines - len(before.kept(asked))
+    if rented > 1 and not pulumi.runtime.is_dry_run():
+        _check_fleet(asked, quote, Purchase.model_validate(purchase), rented)
     return Priced(asked.node, purchase, asked.lease, {"cost": cost})
 
 
@@ -138,7 +144,7 @@ def _quote(
     if not keeps:
         asked.check_deadline(place)
     if not pulumi.runtime.is_dry_run():
-        if last and known and known.options and now - last.at < _APPROVED_FOR:
+        if last and known and known.options and not known.missing and now - last.at < _APPROVED_FOR:
             shown.write(stack, last.model_copy(update={"tried": now}))
             _affordable(asked, known, place)
             return known, known.outputs()
@@ -172,8 +178,16 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
     else:
         newer_than = now if going else tried
         ranking, seen = pricing.ranked(asked, pulumi.runtime.get_config, lock, newer_than)
-        quote = pricing.quoted(asked, ranking, seen, lock, before.running, before.total)
-        nothing = None if quote.options else nothing_fits(ranking)
+        kept = [pricing.there(asked, [machine], _experience()) for machine in before.kept(asked)]
+        quote = pricing.quoted(asked, ranking, seen, lock, before.running, before.total, kept)
+        if quote.missing:
+            wanted = asked.machines - len(kept)
+            nothing = NoOffer(
+                f"{short(wanted, wanted - quote.missing)}: {ranking.explain()}. Ask for fewer replicas, "
+                "loosen a condition of node, or try later. Nothing was rented."
+            )
+        elif not quote.options:
+            nothing = nothing_fits(ranking)
     shown.write(stack, Shown(quote=quote, at=now, tried=now if going else 0))
     if going and nothing:
         raise nothing
@@ -184,12 +198,43 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
 
 def _affordable(asked: Asked, quote: Quote, place: Callable[[str], str]) -> None:
     most = asked.budget.max_total
-    if quote.source == "market" and most is not None and quote.total > most:
+    if quote.source != "market" or most is None:
+        return
+    if quote.total > most:
         raise SpecError(
             f"{place('budget.max_total')}budget.max_total: {most:.2f} $ is less than the cheapest that "
             f"fits is expected to take, {quote.total:.2f} $ on {quote.options[0].name}: raise it, or ask "
             "for less; nothing is rented"
         )
+    if (each := quote.dearest) > most / asked.machines:
+        raise SpecError(
+            f"{place('budget.max_total')}budget.max_total: {most:.2f} $ is {most / asked.machines:.2f} $ for "
+            f"each of {asked.machines} machines, and the dearest is expected to take {each:.2f} $: raise it "
+            f"to {each * asked.machines + 0.01:.2f} $, or ask for less; nothing is rented"
+        )
+
+
+def _check_fleet(asked: Asked, quote: Quote, purchase: Purchase, machines: int) -> None:
+    """End before the first of several machines is rented where the last could not be.
+
+    Each resource looks for its own machine only.
+    """
+    from components.vast import balance  # noqa: PLC0415 - likewise
+
+    if quote.source == "market" and not purchase.allows(quote.dearest):
+        raise NotApproved(
+            f"the dearest of {machines} machines is expected to take {quote.dearest:.2f} $, but "
+            f"{purchase.approved or 0:.2f} $ were approved for each: renew that (`pulumi preview`, or "
+            "`./fragua cost STACK --lock`), or ask for fewer replicas. Nothing was rented."
+        )
+    share, up = machines / asked.machines, asked.work.kind == "up"
+    balance.cover(
+        Settings(pulumi.runtime.get_config).api(),
+        needed=share * (quote.begun(asked.work.hours) if up else quote.total),
+        likely=share * quote.p90,
+        what=f"setup and one hour of {machines} machines" if up else "the job",
+        say=pulumi.log.info,
+    )
 
 
 def _check_bid(

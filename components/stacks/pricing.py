@@ -18,9 +18,9 @@ from components.vast.unmet import nothing_fits
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from components.cost.estimate import Estimate
     from components.cost.experience import Experience
     from components.cost.quote import Quote
+    from components.cost.quoting import Way
     from components.stacks.asked import Asked
     from components.stacks.lock import Lock
     from components.vast.market import Market
@@ -58,12 +58,14 @@ def quoted(
     lock: Lock | None = None,
     running: float = 0,
     before: float = 0,
+    kept: Sequence[Way] = (),
 ) -> Quote:
     """Return the quote of `asked` on the market that was `seen`; see `components.cost.quoting.quote`."""
     found = [(choice.terms, choice.estimate) for choice in ranking.choices]
+    ids = [choice.offer.id for choice in ranking.choices]
     notes = [seen.problem] if seen.problem else []
     if seen.source == "preset":
-        found = bound(asked.node, asked.work, read_experience(seen.url))
+        found, ids = bound(asked.node, asked.work, read_experience(seen.url)), []
     elif not found:
         notes.append(str(nothing_fits(ranking)))
     return quote(
@@ -73,7 +75,9 @@ def quoted(
         digest=asked.digest,
         when=seen.when,
         source=seen.source,
+        offers=ids,
         machines=asked.machines,
+        kept=kept,
         locked=lock.max_total if lock else None,
         running=running,
         before=before,
@@ -114,9 +118,7 @@ def going_on(
     )
 
 
-def there(
-    asked: Asked, machines: Sequence[Mapping[str, Any]], experience: Experience
-) -> tuple[Terms, Estimate]:
+def there(asked: Asked, machines: Sequence[Mapping[str, Any]], experience: Experience) -> Way:
     """Return the terms of machines that are there, their prices' mean, and what the job takes on one.
 
     A bid that the job says in $/h counts as it will be. One that runs wins: the least that wins is no more.

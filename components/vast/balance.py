@@ -26,16 +26,24 @@ def check(api: Api, choice: Choice, purchase: Purchase, count: int, say: Callabl
     Raises:
         BalanceTooLow: it does not cover what is expected.
     """
-    credit = balance(api, say)
-    if credit is None:
-        return
     work = purchase.work
     if work.kind == "up":
         first = work.model_copy(update={"hours": min(work.hours, 1.0)})
         needed, what = estimate(first, choice.terms, purchase.experience).total, "setup and one hour"
     else:
         needed, what = choice.estimate.total, "the job"
-    needed, likely = needed * count, choice.estimate.p90 * count
+    cover(api, needed * count, choice.estimate.p90 * count, what, say)
+
+
+def cover(api: Api, needed: float, likely: float, what: str, say: Callable[[str], None]) -> None:
+    """Refuse a balance below what is `needed` in $; warn of one below what is `likely`.
+
+    Raises:
+        BalanceTooLow: it is.
+    """
+    credit = balance(api, say)
+    if credit is None:
+        return
     if credit < needed:
         raise BalanceTooLow(
             f"the balance is {credit:.2f} $, but {what} takes {needed:.2f} $ on the cheapest offer: "

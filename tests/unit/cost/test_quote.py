@@ -15,6 +15,7 @@ from components.cost.purchase import Purchase
 from components.cost.quote import Quote, digest, restored
 from components.cost.quoting import bound, quote
 from components.spec.budget import Budget
+from components.stacks.lock import Lock
 
 PRICES = st.lists(
     st.tuples(
@@ -52,6 +53,58 @@ def test_what_is_shown_may_be_rented(
 
     assert purchase.refusal(*every[0]) == ""
     assert shown.ceiling <= every[0][1].total * machines * (1 + slack) + 0.00011
+
+
+OFFERS = st.lists(st.tuples(PRICES.map(lambda prices: prices[0]), st.integers(1, 6)), min_size=1, max_size=14)
+
+
+@given(OFFERS, st.floats(0, 2), st.integers(1, 6), st.integers(0, 2))
+def test_machines_cost_what_the_cheapest_offers_do_each_once(
+    ways: list[tuple[tuple[str, bool, float, float], int]], slack: float, machines: int, there: int
+) -> None:
+    every = found([way for way, _ in ways])
+    ids = [number for _, number in ways]
+    kept = every[-1:] * min(there, machines - 1)
+    shown = quoted(every, Budget(slack=slack), offers=ids, machines=machines, kept=kept)
+    once = [way for place, way in enumerate(every) if ids[place] not in ids[:place]][: machines - len(kept)]
+    missing = machines - len(kept) - len(once)
+    totals = [taken.total for _, taken in (*kept, *once, *once[-1:] * missing)]
+    assert shown.ceiling is not None
+    purchase = Purchase(work=work(), approved=shown.ceiling / machines)
+    locked = Purchase(work=work(), approved=shown.ceiling / machines, classes=Lock.of(shown).classes)
+
+    assert shown.missing == missing
+    assert any("`up` will rent nothing" in each for each in shown.warnings) is (missing > 0)
+    assert shown.total == pytest.approx(sum(totals), abs=0.0001 * machines)
+    assert sum(each.machines for each in shown.fleet) == machines
+    assert restored(shown.outputs()).total == pytest.approx(shown.total, abs=0.0001)
+    for way in once:
+        assert purchase.refusal(*way) == locked.refusal(*way) == ""
+    assert purchase.allows(shown.dearest)
+    assert shown.ceiling <= once[-1][1].total * machines * (1 + slack) + 0.00011
+
+
+def test_all_machines_could_be_of_another_class_only_where_it_has_as_many_offers() -> None:
+    few, many = [("RTX 4090", False, 0.4, 0.1)], [("RTX 3090", False, 0.5, 0.1)] * 3
+    every = found([*few, *[("A100 SXM4", False, price, 0.1) for price in (9, 10)], *many])
+    told = [
+        (each.gpu, each.machines) for each in quoted(every, offers=[1, 2, 3, 4, 5, 6], machines=3).options
+    ]
+
+    assert told == [("RTX 4090", 1), ("RTX 3090", 2)]
+    assert [(each.gpu, each.machines) for each in quoted(every, offers=range(6), machines=1).options] == [
+        ("RTX 4090", 1),
+        ("RTX 3090", 0),
+        ("A100 SXM4", 0),
+    ]
+
+
+def test_what_machines_take_until_they_were_up_for_an_hour_is_bounded() -> None:
+    day, hour = (work(kind="up", images=0, hours=hours) for hours in (24, 1))
+    shown = quoted([(terms(), estimate(day, terms()))], machines=3)
+    first = estimate(hour, terms()).total
+
+    assert 3 * first <= shown.begun(24) <= 3.5 * first
 
 
 @given(PRICES)

@@ -77,3 +77,17 @@ def test_where_prices_come_from() -> None:
     assert told("last known") == "the last known prices, of 2026-11-26 23:44 UTC"
     assert told("preset") == "no prices are known: the dearest that node.max_price allows"
     assert told("what runs") == "prices of what runs already"
+
+
+def test_machines_of_several_classes_are_counted() -> None:
+    first, other = QUOTE.options
+    mixed = (first.model_copy(update={"machines": 1}), other.model_copy(update={"machines": 2}))
+    fleet = QUOTE.model_copy(update={"machines": 3, "options": mixed})
+
+    assert text(fleet)[0] == (
+        "3.72 $ in about 3.2 h on 3 machines (1 of 1x RTX 4090, interruptible; 2 of 2x RTX 3090, on demand), "
+        "at 1.091 $/h"
+    )
+    assert not [line for line in text(fleet) if line.startswith("else")]
+    assert markdown("train", fleet).count("**now**") == 2
+    assert fleet.outputs()["of"] == {"1x RTX 4090, interruptible": 1, "2x RTX 3090, on demand": 2}
