@@ -41,12 +41,13 @@ def test_the_label_is_changed_in_place(stack: Stack, cloud: Cloud) -> None:
 
 
 def test_the_bid_is_changed_in_place(stack: Stack) -> None:
-    before = stack.outputs()["instance"]
+    before, price = stack.outputs()["instance"], stack.outputs()["pricePerHour"]
     stack.configure(override__node__bid=0.62)
 
     assert stack.steps() == {"same": 2, "update": 1}
     stack.up()
     assert stack.outputs()["instance"] == before
+    assert stack.outputs()["pricePerHour"] == pytest.approx(price + 0.02, abs=1e-6)
     assert stack.steps() == {"same": 3}
 
 
