@@ -20,8 +20,8 @@ def text(quote: Quote) -> list[str]:
             f"at {price(quote.price)} $/h"
         ),
         (
-            f"nine of ten runs below {money(quote.p90)} $; disk {money(quote.storage)} $, "
-            f"traffic {money(quote.traffic)} $; {_prices(quote)}"
+            f"nine of ten runs below {money(quote.p90)} $; disk {_known(quote, quote.storage)}, "
+            f"traffic {_known(quote, quote.traffic)}; {_prices(quote)}"
         ),
     ]
     if quote.ceiling is not None:
@@ -42,8 +42,8 @@ def markdown(name: str, quote: Quote) -> str:
     rows = [
         "| | machine | $/h | hours | total | p90 | disk | traffic |",
         "|---|---|--:|--:|--:|--:|--:|--:|",
-        *(_row(each, each.machines, "**now**") for each in quote.fleet),
-        *(_row(each, many, "else") for each in quote.others),
+        *(_row(quote, each, each.machines, "**now**") for each in quote.fleet),
+        *(_row(quote, each, many, "else") for each in quote.others),
     ]
     facts = [f"**Change** {_change(quote)}."]
     if quote.ceiling is not None:
@@ -59,14 +59,14 @@ def markdown(name: str, quote: Quote) -> str:
     return "\n\n".join([title, *blocks]) + "\n"
 
 
-def _row(option: Option, many: int, which: str) -> str:
-    dollars = (option.total, option.p90, option.storage, option.traffic)
+def _row(quote: Quote, option: Option, many: int, which: str) -> str:
     cells = (
         which,
         f"{_times(many)}{option.name}",
         price(option.price * many),
         f"{option.hours:.1f}",
-        *(f"{money(each * many)} $" for each in dollars),
+        *(f"{money(each * many)} $" for each in (option.total, option.p90)),
+        *(_known(quote, each * many) for each in (option.storage, option.traffic)),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -79,6 +79,11 @@ def money(dollars: float) -> str:
 def price(dollars: float) -> str:
     """Return $/h, to a tenth of a cent."""
     return f"{dollars:.3f}"
+
+
+def _known(quote: Quote, dollars: float) -> str:
+    """Return dollars of a part that only a market, or what runs, tells."""
+    return "unknown" if quote.source == "preset" else f"{money(dollars)} $"
 
 
 def _machines(quote: Quote) -> str:

@@ -79,6 +79,13 @@ def test_where_prices_come_from() -> None:
     assert told("what runs") == "prices of what runs already"
 
 
+def test_without_a_market_disk_and_traffic_are_not_said_to_cost_nothing() -> None:
+    bound = QUOTE.model_copy(update={"source": "preset"})
+
+    assert "; disk unknown, traffic unknown; no prices are known" in text(bound)[1]
+    assert "| 2.25 $ | 2.92 $ | unknown | unknown |" in markdown("train", bound)
+
+
 def test_machines_of_several_classes_are_counted() -> None:
     first, other = QUOTE.options
     mixed = (first.model_copy(update={"machines": 1}), other.model_copy(update={"machines": 2}))
