@@ -26,8 +26,8 @@ _DECORATION = re.compile(r"<\{%[^%]*%\}>|Exception calling application: ")
 _NOISE = ("update failed", "using pulumi-resource-")
 
 _LOGGED_OUT: Final = (
-    "no Pulumi backend is logged in to: run `./fragua pulumi login`, or set PULUMI_BACKEND_URL, or for Pulumi "
-    "Cloud PULUMI_ACCESS_TOKEN"
+    "no Pulumi backend is logged in to: run `./fragua pulumi login`, or set PULUMI_BACKEND_URL, or for "
+    "Pulumi Cloud PULUMI_ACCESS_TOKEN"
 )
 
 

@@ -134,7 +134,7 @@ def _show(seen: Fleet, found: list[Finding]) -> None:
         some = ", ".join(map(str, seen.undecided))
         voice.line(f"with fragua's label, and in no stack that was read: {some}. They may be in another")
     if not found:
-        voice.line("nothing found that bills for nothing")
+        voice.line(f"nothing {'else ' if seen.undecided else ''}found that bills for nothing")
         return
     for each in found:
         instance = each.instance
