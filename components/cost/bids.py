@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import TYPE_CHECKING, Final
 
-from components.cost.estimate import Estimate, estimate
+from components.cost.estimate import Estimate, cheapest, estimate
 
 if TYPE_CHECKING:
     from components.cost.experience import Experience
@@ -38,6 +38,6 @@ def best_bid(work: Work, terms: Terms, most: float, experience: Experience) -> t
     if least > highest:
         return None
     tenths = {min(highest, ceil(least * ratio)) for ratio in _RATIOS}
-    candidates = [terms.model_copy(update={"price": each / _CENT_TENTHS}) for each in sorted(tenths)]
-    found = [(each, estimate(work, each, experience)) for each in candidates]
-    return min(found, key=lambda pair: pair[1].total)
+    bid = cheapest(work, terms, [each / _CENT_TENTHS for each in sorted(tenths)], experience)
+    best = terms.model_copy(update={"price": bid})
+    return best, estimate(work, best, experience)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, expm1, hypot, sqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from components.cost.experience import Experience
 from components.cost.speeds import Pace, pace, together
 from components.cost.survival import hazard, unstarted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from components.cost.terms import Terms
     from components.cost.work import Work
 
@@ -37,21 +39,27 @@ _LEAST_WINDOW: Final = 0.05
 """Hours that are always left for work where a rental ends early."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """One line of the sum.
+class Part(NamedTuple):
+    """One line of the sum. Its words are put together when they are read: most sums are only compared.
 
     Attributes:
         name: what it is for.
         hours: that it takes; 0 for what takes none by itself.
         dollars: that it costs.
-        how: the arithmetic, for a person.
+        words: the arithmetic, for a person, with a place for each of the facts.
+        facts: that it rests on.
     """
 
     name: str
     hours: float
     dollars: float
-    how: str
+    words: str
+    facts: tuple[object, ...]
+
+    @property
+    def how(self) -> str:
+        """The arithmetic, for a person."""
+        return self.words.format(*self.facts)
 
 
 @dataclass(frozen=True)
@@ -79,73 +87,146 @@ class Estimate:
     pace: Pace | None
 
 
+class _Sums(NamedTuple):
+    """What of a job on given terms depends on their price."""
+
+    rate: float
+    losses: float
+    redone: float
+    vain: float
+    hours: float
+    dollars: tuple[float, ...]
+    """Of each part, in their order."""
+
+
+class _Job:
+    """What of a job on given terms does not depend on their price, so that many bids are compared fast."""
+
+    def __init__(self, work: Work, terms: Terms, experience: Experience) -> None:
+        self._work, self._terms, self._experience = work, terms, experience
+        self.speed = pace(terms, work, experience) if work.images else None
+        self.worked = _worked(work, self.speed)
+        self.image = _hours(work.image, min(terms.down, _REGISTRY_MBPS)) + work.image / _UNPACK_GB_AN_HOUR
+        self.setup = (
+            work.setup / 3600
+            + _hours(work.fetched, terms.down)
+            + _hours(work.sent, min(terms.down, _UP_MBPS))
+        )
+        self.again = self.setup + _hours(work.state, min(terms.down, _UP_MBPS))
+        back = _hours(work.returned, min(terms.up, _DOWN_MBPS))
+        self.home = max(back / work.saves, back - self.worked)
+        self.part = self.worked / work.saves if work.images else 0.0  # to be up is nothing that could be lost
+        self.into = work.image + work.fetched + work.sent
+        self.disk = terms.disk(work.disk)
+        self._unstarted = unstarted(terms)
+
+    def sums(self, price: float) -> _Sums:
+        """Return what it takes at that $/h."""
+        terms, work = self._terms, self._work
+        rate = hazard(terms, self._experience, price)
+        losses, redone = _losses(self.worked + self.home, self.part, rate)
+        if terms.hours_left is not None:
+            window = max(_LEAST_WINDOW, terms.hours_left - self.image - self.again)
+            cuts = ceil((self.worked + self.home + redone) / window) - 1
+            losses, redone = losses + max(0, cuts), redone + max(0, cuts) * self.part / 2
+        vain = self._unstarted * (1 + losses)
+        anew = losses * (self.image + self.again)
+        hours = self.image + self.setup + self.worked + self.home + redone + anew + vain * _IN_VAIN
+        dollars = (
+            self.setup * price,
+            self.worked * price,
+            self.home * price,
+            (redone + losses * self.again) * price,
+            vain * _IN_VAIN / 2 * price,
+            self.disk * hours,
+            (self.into * (1 + losses + vain) + work.state * losses) * terms.down_cost,
+            work.returned * terms.up_cost,
+        )
+        return _Sums(rate, losses, redone, vain, hours, dollars)
+
+
+def cheapest(work: Work, terms: Terms, prices: Iterable[float], experience: Experience) -> float:
+    """Return at which of the `prices` in $/h `work` costs least in all on `terms`; the first of equals."""
+    job = _Job(work, terms, experience)
+    return min(prices, key=lambda price: sum(job.sums(price).dollars))
+
+
 def estimate(work: Work, terms: Terms, experience: Experience | None = None) -> Estimate:
     """Return what `work` takes on `terms`."""
-    experience = experience or Experience()
-    price, disk = terms.price, terms.disk(work.disk)
-    speed = pace(terms, work, experience) if work.images else None
-    worked = _worked(work, speed)
-    image = _hours(work.image, min(terms.down, _REGISTRY_MBPS)) + work.image / _UNPACK_GB_AN_HOUR
-    setup = (
-        work.setup / 3600 + _hours(work.fetched, terms.down) + _hours(work.sent, min(terms.down, _UP_MBPS))
+    price = terms.price
+    job = _Job(work, terms, experience or Experience())
+    rate, losses, redone, vain, hours, dollars = job.sums(price)
+    speed, worked, home, image, setup, again = (
+        job.speed,
+        job.worked,
+        job.home,
+        job.image,
+        job.setup,
+        job.again,
     )
-    again = setup + _hours(work.state, min(terms.down, _UP_MBPS))
-    back = _hours(work.returned, min(terms.up, _DOWN_MBPS))
-    home = max(back / work.saves, back - worked)
-
-    part = worked / work.saves if work.images else 0.0  # to be up is nothing that could be lost
-    rate = hazard(terms, experience)
-    losses, redone = _losses(worked + home, part, rate)
-    if terms.hours_left is not None:
-        cuts = ceil((worked + home + redone) / max(_LEAST_WINDOW, terms.hours_left - image - again)) - 1
-        losses, redone = losses + max(0, cuts), redone + max(0, cuts) * part / 2
-    vain = unstarted(terms) * (1 + losses)
-
-    into = work.image + work.fetched + work.sent
-    hours = image + setup + worked + home + redone + losses * (image + again) + vain * _IN_VAIN
     parts = (
         Part(
-            "start", image + setup, setup * price, f"{image:.2f} h of image without GPU, {setup:.2f} h with"
+            "start",
+            image + setup,
+            dollars[0],
+            "{:.2f} h of image without GPU, {:.2f} h with",
+            (image, setup),
         ),
         Part(
             "work",
             worked,
-            worked * price,
-            f"{worked:.2f} h at {price:.3f} $/h" + (f", speed by {speed.source}" if speed else ""),
+            dollars[1],
+            "{:.2f} h at {:.3f} $/h" + (", speed by {}" if speed else ""),
+            (worked, price, speed and speed.source),
         ),
-        Part("home", home, home * price, f"{home:.2f} h until the last of {work.returned:.1f} GB is here"),
+        Part(
+            "home",
+            home,
+            dollars[2],
+            "{:.2f} h until the last of {:.1f} GB is here",
+            (home, work.returned),
+        ),
         Part(
             "losses",
             redone + losses * (image + again),
-            (redone + losses * again) * price,
-            f"{losses:.2f}, by {rate:.3f} an hour; {redone:.2f} h done again, {again:.2f} h a new start",
+            dollars[3],
+            "{:.2f}, by {:.3f} an hour; {:.2f} h done again, {:.2f} h a new start",
+            (losses, rate, redone, again),
         ),
-        Part("in vain", vain * _IN_VAIN, vain * _IN_VAIN / 2 * price, f"{vain:.2f} machines never start"),
-        Part("disk", 0, disk * hours, f"{work.disk:g} GB at {terms.storage:g} $/GB/month for {hours:.2f} h"),
+        Part("in vain", vain * _IN_VAIN, dollars[4], "{:.2f} machines never start", (vain,)),
+        Part(
+            "disk",
+            0,
+            dollars[5],
+            "{:g} GB at {:g} $/GB/month for {:.2f} h",
+            (work.disk, terms.storage, hours),
+        ),
         Part(
             "traffic in",
             0,
-            (into * (1 + losses + vain) + work.state * losses) * terms.down_cost,
-            f"{into:.1f} GB at {terms.down_cost:g} $/GB, {1 + losses + vain:.2f} times",
+            dollars[6],
+            "{:.1f} GB at {:g} $/GB, {:.2f} times",
+            (job.into, terms.down_cost, 1 + losses + vain),
         ),
         Part(
             "traffic out",
             0,
-            work.returned * terms.up_cost,
-            f"{work.returned:.1f} GB at {terms.up_cost:g} $/GB",
+            dollars[7],
+            "{:.1f} GB at {:g} $/GB",
+            (work.returned, terms.up_cost),
         ),
     )
-    total = sum(each.dollars for each in parts)
+    total = sum(dollars)
     slower = (worked + redone) * expm1(P90 * speed.spread - speed.spread**2 / 2) if speed else 0.0
-    unlucky = P90 * sqrt(losses) * (image + again + part / 2)
+    unlucky = P90 * sqrt(losses) * (image + again + job.part / 2)
     more = hypot(slower, unlucky)
     return Estimate(
         parts=parts,
         hours=hours,
         total=total,
-        p90=total + more * (price + disk),
+        p90=total + more * (price + job.disk),
         p90_hours=hours + more,
-        rate=price + disk,
+        rate=price + job.disk,
         losses=losses,
         pace=speed,
     )

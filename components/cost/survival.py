@@ -32,13 +32,13 @@ _USUAL: Final = 0.5
 _PRIOR: Final = 2.0
 
 
-def hazard(terms: Terms, experience: Experience) -> float:
-    """Return losses an hour on `terms`, in the mean."""
+def hazard(terms: Terms, experience: Experience, price: float | None = None) -> float:
+    """Return losses an hour on `terms`, in the mean; at another `price` in $/h than theirs if given."""
     down = 1 - max(_LEAST, min(0.9999, terms.reliability))
     lost = down / ((1 - down) * _OUTAGE_HOURS)
     if terms.min_bid is None:
         return lost
-    ratio = terms.price / terms.min_bid if terms.min_bid else float("inf")
+    ratio = (terms.price if price is None else price) / terms.min_bid if terms.min_bid else float("inf")
     return lost + outbid(ratio, experience, watched=terms.watched)
 
 
