@@ -12,6 +12,7 @@ from components.cost.quoting import bound, quote
 from components.cost.terms import HOURS_PER_MONTH, Terms
 from components.record.experience import read_experience
 from components.vast import market, offers
+from components.vast.balance import doubt
 from components.vast.status import Status
 from components.vast.unmet import nothing_fits
 
@@ -33,7 +34,7 @@ def ranked(
     lock: Lock | None = None,
     newer_than: float = 0,
 ) -> tuple[Ranking, Market]:
-    """Look at the market, by at most one call, and rank what may be rented, budget.max_total apart.
+    """Look at the market, in at most two calls, and rank what may be rented, budget.max_total apart.
 
     Args:
         asked: what is to be rented.
@@ -60,7 +61,10 @@ def quoted(
     before: float = 0,
     kept: Sequence[Way] = (),
 ) -> Quote:
-    """Return the quote of `asked` on the market that was `seen`; see `components.cost.quoting.quote`."""
+    """Return the quote of `asked` on the market that was `seen`; see `components.cost.quoting.quote`.
+
+    A balance that may not last for it is among the warnings.
+    """
     found = [(choice.terms, choice.estimate) for choice in ranking.choices]
     ids = [choice.offer.id for choice in ranking.choices]
     notes = [seen.problem] if seen.problem else []
@@ -68,7 +72,7 @@ def quoted(
         found, ids = bound(asked.node, asked.work, read_experience(seen.url)), []
     elif not found:
         notes.append(str(nothing_fits(ranking)))
-    return quote(
+    priced = quote(
         found,
         asked.budget,
         asked.work,
@@ -83,6 +87,9 @@ def quoted(
         before=before,
         notes=notes,
     )
+    if seen.credit is None or not (why := doubt(seen.credit, priced.total, priced.p90)):
+        return priced
+    return priced.model_copy(update={"warnings": (*priced.warnings, why)})
 
 
 def going_on(

@@ -50,10 +50,22 @@ def cover(api: Api, needed: float, likely: float, what: str, say: Callable[[str]
             f"add at least {needed - credit:.2f} $ on Vast.ai's billing page, or "
             f"{max(likely, needed) - credit:.2f} $ to be on the safe side. Nothing was rented."
         )
+    if why := doubt(credit, needed, likely):
+        say(f"warning: {why}")
+
+
+def doubt(credit: float, expected: float, likely: float) -> str:
+    """Say why `credit` may not last for a job of `expected` $, `likely` at the most; empty if it does."""
+    if credit < expected:
+        return (
+            f"the balance of {credit:.2f} $ does not last: the job is expected to take {expected:.2f} $; "
+            f"add {max(likely, expected) - credit:.2f} $ on Vast.ai's billing page to be on the safe side"
+        )
     if credit < likely:
-        say(f"warning: the balance of {credit:.2f} $ may not last: the job may take up to {likely:.2f} $")
-    elif credit < _LEAST:
-        say(f"warning: the balance is only {credit:.2f} $; Vast.ai stops every machine when it is used up")
+        return f"the balance of {credit:.2f} $ may not last: the job may take up to {likely:.2f} $"
+    if credit < _LEAST:
+        return f"the balance is only {credit:.2f} $; Vast.ai stops every machine when it is used up"
+    return ""
 
 
 def balance(api: Api, say: Callable[[str], None]) -> float | None:

@@ -124,3 +124,34 @@ def test_machines_that_failed_here_are_told(here: Cloud) -> None:
     BadMachines(here.url).add(77, "test")
 
     assert look().bad_machines == {77}
+
+
+def balances(cloud: Cloud) -> int:
+    return int(cloud.ask("GET", "calls")["counts"].get("GET /api/v0/users/current", 0))
+
+
+def test_the_balance_is_asked_for_with_it(here: Cloud) -> None:
+    before = balances(here)
+    first, second = look(), look()
+
+    assert first.credit == second.credit == pytest.approx(here.api().user().credit, abs=1)
+    assert balances(here) == before + 2  # one of them is the test's own
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"effect": "respond", "status": 403, "body": {"success": False, "error": "auth_error", "msg": "no"}},
+        {"effect": "respond", "status": 500},
+        {"effect": "drop_before"},
+        {"effect": "malformed"},
+    ],
+    ids=str,
+)
+def test_a_balance_that_nobody_tells_is_no_failure(fault: dict[str, object], here: Cloud) -> None:
+    here.ask("POST", "fault", path="users", count=1, **fault)
+    found = look()
+
+    assert (found.source, found.credit, found.problem) == ("market", None, "")
+    assert found.offers
+    assert look().credit is None
