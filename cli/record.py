@@ -94,9 +94,12 @@ class Recorder:
     @property
     def before(self) -> float:
         """$ for all the time that the run had other machines than this one."""
-        *others, _ = self.record.machines
-        hours = (((each.released or _now()) - each.rented).total_seconds() / 3600 for each in others)
-        return sum(each.price * lasted for each, lasted in zip(others, hours, strict=True))
+        return _cost(self.record.machines[:-1])
+
+    @property
+    def spent(self) -> float:
+        """$ likewise until now, this machine's too."""
+        return _cost(self.record.machines)
 
     def event(self, text: str) -> None:
         """Note that something happened."""
@@ -228,6 +231,11 @@ class Recorder:
                         prompt=prompts[index] if index < len(prompts) else "",
                         epoch=int(match[1]) + offset,
                     )
+
+
+def _cost(machines: tuple[Machine, ...]) -> float:
+    hours = [((each.released or _now()) - each.rented).total_seconds() / 3600 for each in machines]
+    return sum(each.price * lasted for each, lasted in zip(machines, hours, strict=True))
 
 
 def _now() -> datetime:

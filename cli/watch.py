@@ -146,7 +146,7 @@ class Watching:
     @property
     def spent(self) -> float:
         """$ that the run cost until now, as far as is known, with the traffic that was foreseen."""
-        return max(self._recorder.before, self._lease.used if self._lease else 0)
+        return max(self._recorder.spent, self._lease.used if self._lease else 0)
 
     def to_the_end(self) -> list[Path]:
         """Follow the run to its end, and return its checkpoints at home.
