@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from math import inf
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,17 @@ class Shown(Spec):
     """$ in the mean, over its part of the job."""
     p90: Money
     """$ that nine of ten runs stay below."""
+    when: float | None = None
+    """Epoch seconds of the prices."""
+
+    def __str__(self) -> str:
+        """What it was and when, for a person."""
+        when = (
+            ""
+            if self.when is None
+            else f" by prices of {datetime.fromtimestamp(self.when, UTC):%Y-%m-%d %H:%M} UTC"
+        )
+        return f"{self.total:.2f} ${when}"
 
 
 class OfferClass(Spec):
@@ -81,7 +93,8 @@ class Purchase(Spec):
         if self.max_total is not None and found.total > self.max_total:
             return f"dearer in all than budget.max_total, {self.max_total:.2f} $"
         if self.approved is not None and found.total > self.approved:
-            return f"dearer in all than the {self.approved:.2f} $ that were approved"
+            shown = f", for {self.shown} that a preview showed," if self.shown and not self.classes else ""
+            return f"dearer in all than the {self.approved:.2f} ${shown} that were approved"
         if self.hours is not None and found.hours > self.hours:
             return f"too slow for the deadline in {self.hours:.1f} h"
         return ""

@@ -141,7 +141,10 @@ class Quote(Spec):
             return None
         many = self.machines
         return Shown(
-            price=rounded(self.price / many), total=rounded(self.total / many), p90=rounded(self.p90 / many)
+            price=rounded(self.price / many),
+            total=rounded(self.total / many),
+            p90=rounded(self.p90 / many),
+            when=self.when,
         )
 
     def outputs(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The price in the plan: what a stack's job costs, what a person was shown of it, and what `up` may rent.
 
 The market moves no plan: a stack that is up and asked for the same keeps the price that it was approved at,
-and nobody is asked. Else a preview asks once and shows; `up` goes by what was shown for the same job within
-an hour.
+and nobody is asked. Else a preview asks once and shows; `up` goes by what was shown last for the same job,
+however long ago: dearer is not rented until a preview showed it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from components.stacks.asked import Asked
     from components.stacks.lock import Lock
 
-_APPROVED_FOR: Final = 3600
-"""Seconds that what a preview showed is what `up` goes by."""
 _NO_TIME: Final = 1 / 3600
 """Hours, which no machine keeps: of a deadline that passed while a machine runs."""
 _STACK: Final = "pulumi:pulumi:Stack"
@@ -144,7 +142,7 @@ def _quote(
     if not keeps:
         asked.check_deadline(place)
     if not pulumi.runtime.is_dry_run():
-        if last and known and known.options and not known.missing and now - last.at < _APPROVED_FOR:
+        if last and known and known.options and not known.missing:
             shown.write(stack, last.model_copy(update={"tried": now}))
             _affordable(asked, known, place)
             return known, known.outputs()

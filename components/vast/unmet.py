@@ -15,8 +15,8 @@ _REMEDIES: Final = {
     "lock file": "Renew it with `./fragua cost STACK --lock`",
     "budget.max_total": "Raise budget.max_total, or ask for less work",
     "approved": (
-        "See what it costs now with `pulumi preview`, then run `pulumi up` again; budget.slack says how much "
-        "dearer than shown it may be"
+        "See what it costs now with `pulumi preview` (for what `./fragua train` rents, with `-C "
+        ".fragua/train/STACK -s STACK`), then go on; budget.slack says how much dearer than shown it may be"
     ),
     "deadline": (
         "Move budget.deadline, ask for less (fewer budget.hours, a shorter training), or, for a training, "

@@ -1,5 +1,6 @@
 """Which price holds: what a preview shows, what `up` goes by, and when the market is asked."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +12,9 @@ from rented import Cloud
 
 from components.cost.purchase import Purchase
 from components.errors import NoOffer, SpecError
-from components.stacks import lock, price, shown
+from components.stacks import lock, shown
 from components.stacks.price import Priced
+from components.stacks.pricing import ranked
 
 
 @pytest.fixture
@@ -67,18 +69,40 @@ def test_up_alone_looks_itself(stack: Stack) -> None:
     assert "price: " in stack.said
 
 
-def test_what_was_shown_for_something_else_or_long_ago_counts_for_nothing(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_shown_for_something_else_counts_for_nothing(stack: Stack) -> None:
     stack.preview(asked())
     before = stack.searches
     stack.up(asked(disk=30))
-    assert stack.searches == before + 1
 
-    stack.preview(asked())
-    monkeypatch.setattr(price, "_APPROVED_FOR", 0)
-    stack.up(asked())
+    assert stack.searches == before + 1
     assert "price: " in stack.said
+
+
+def test_what_was_shown_long_ago_holds_until_a_preview_shows_another(
+    stack: Stack, prices: Callable[[float], None]
+) -> None:
+    old = stack.preview(asked()).outputs["cost"]
+    last = shown.read("s")
+    assert last
+    long_ago = last.quote.model_copy(update={"when": last.quote.when - 90 * 86400})
+    shown.write("s", last.model_copy(update={"quote": long_ago, "at": long_ago.when}))
+    prices(1.8)
+    before = stack.searches
+    for _ in range(2):
+        purchase = Purchase.model_validate(stack.up(asked()).purchase)
+        assert (purchase.approved, stack.searches) == (old["ceiling"], before)
+
+    ranking, _ = ranked(asked(), newer_than=time.time())
+    now = ranking.choices[0]
+    day = datetime.fromtimestamp(long_ago.when, UTC)
+    assert purchase.refusal(now.terms, now.estimate) == (
+        f"dearer in all than the {old['ceiling']:.2f} $, for {old['total']:.2f} $ by prices of "
+        f"{day:%Y-%m-%d %H:%M} UTC that a preview showed, that were approved"
+    )
+    found = stack.preview(asked())
+    assert found.outputs["cost"]["total"] > 1.7 * old["total"]
+    purchase = Purchase.model_validate(stack.up(asked()).purchase)
+    assert not purchase.refusal(now.terms, now.estimate)
 
 
 def test_after_an_up_that_failed_a_preview_asks_the_market_anew(
@@ -124,7 +148,7 @@ def test_a_lost_machine_is_replaced_within_what_was_approved(
 ) -> None:
     outputs = stack.preview(asked()).outputs
     stack.state.holds(asked(), outputs, status="outbid", interruptible=False)
-    monkeypatch.setattr(price, "_APPROVED_FOR", 0)
+    shown.file("s").unlink()
     prices(3)
     before = stack.searches
     again = stack.up(asked())
