@@ -74,6 +74,8 @@ class Quote(Spec):
     """$ for the whole job above which nothing is rented; None for none."""
     ceiling_from: str = ""
     """What sets it, for a person."""
+    unbounded: str = ""
+    """Where no $ end a machine that runs: what does, for a person."""
     running: Money = 0
     """$/h of what the stack rents now, which this would replace or go on with."""
     before: Money = 0

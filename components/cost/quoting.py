@@ -100,6 +100,7 @@ def quote(
         slack=budget.slack,
         ceiling=ceiling,
         ceiling_from=ceiling_from,
+        unbounded=_unbounded(budget),
         running=rounded(running),
         before=rounded(before),
         warnings=tuple(warnings),
@@ -181,6 +182,14 @@ def _option(alike: Sequence[Way], machines: int) -> Option:
         machines=machines,
         most=rounded(max(found.rate for found in every)) if len(every) > 1 else 0,
     )
+
+
+def _unbounded(budget: Budget) -> str:
+    if budget.max_total is not None:
+        return ""
+    limits = {"lease": budget.lease, "idle": budget.idle, "max_time": budget.max_time}
+    left = " or ".join(name for name, seconds in limits.items() if seconds not in (None, "off"))
+    return f"no budget.max_total: what runs is ended by {f'{left} only' if left else 'nothing'}"
 
 
 def _warnings(found: Estimate, budget: Budget, machines: int) -> Sequence[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from components.cost.quote import Option, Quote
+
+_RENTED: Final = "nothing that is expected to cost more is rented"
 
 
 def text(quote: Quote) -> list[str]:
@@ -25,7 +27,8 @@ def text(quote: Quote) -> list[str]:
         ),
     ]
     if quote.ceiling is not None:
-        lines.append(f"ceiling {money(quote.ceiling)} $, {quote.ceiling_from}: nothing dearer is rented")
+        lines.append(f"ceiling {money(quote.ceiling)} $, {quote.ceiling_from}: {_RENTED}")
+        lines += [quote.unbounded] if quote.unbounded else []
     lines += [f"else {_option(each, many)}" for each in quote.others]
     if quote.running or quote.before:
         lines.append(f"against what runs now: {_change(quote)}")
@@ -47,9 +50,8 @@ def markdown(name: str, quote: Quote) -> str:
     ]
     facts = [f"**Change** {_change(quote)}."]
     if quote.ceiling is not None:
-        facts.append(
-            f"**Ceiling** {money(quote.ceiling)} $ ({quote.ceiling_from}): nothing dearer is rented."
-        )
+        more = f"; {quote.unbounded}" if quote.unbounded else ""
+        facts.append(f"**Ceiling** {money(quote.ceiling)} $ ({quote.ceiling_from}): {_RENTED}{more}.")
     facts.append(f"**Basis** {_prices(quote)}; job `{quote.digest}`.")
     blocks = [
         "\n".join(rows),

@@ -177,6 +177,22 @@ def test_what_one_run_in_ten_exceeds_is_said() -> None:
     assert quoted(every, Budget(max_total=100)).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ({}, "no budget.max_total: what runs is ended by lease or idle only"),
+        (
+            {"lease": "off", "max_time": "9h"},
+            "no budget.max_total: what runs is ended by idle or max_time only",
+        ),
+        ({"lease": "off", "idle": "off"}, "no budget.max_total: what runs is ended by nothing"),
+        ({"max_total": 5}, ""),
+    ],
+)
+def test_what_ends_a_machine_where_no_dollars_do_is_said(budget: dict[str, Any], says: str) -> None:
+    assert quoted([], Budget.model_validate(budget)).unbounded == says
+
+
 def test_prices_above_what_is_locked_are_said() -> None:
     shown = quoted(found([("RTX 4090", False, 0.42, 0.1)]), locked=0.01)
 

@@ -24,6 +24,7 @@ QUOTE = Quote(
     slack=0.25,
     ceiling=2.81,
     ceiling_from="25% above what is shown",
+    unbounded="no budget.max_total: what runs is ended by lease or idle only",
     running=0.25,
     before=3,
     warnings=("200 images: nobody has counted them",),
@@ -34,7 +35,8 @@ def test_in_a_terminal() -> None:
     assert text(QUOTE) == [
         "2.25 $ in about 3.2 h on 2 machines of 1x RTX 4090, interruptible, at 0.582 $/h",
         "nine of ten runs below 2.92 $; disk 0.042 $, traffic 0.068 $; prices of 2026-11-26 23:44 UTC",
-        "ceiling 2.81 $, 25% above what is shown: nothing dearer is rented",
+        "ceiling 2.81 $, 25% above what is shown: nothing that is expected to cost more is rented",
+        "no budget.max_total: what runs is ended by lease or idle only",
         "else 2 machines of 2x RTX 3090, on demand, 0.800 $/h: 2.60 $ in 0.5 h",
         "against what runs now: +0.332 $/h (from 0.250), -0.75 $ for the job (from 3.00)",
         "note: 200 images: nobody has counted them",
@@ -53,7 +55,8 @@ def test_in_a_pull_request() -> None:
 | else | 2 machines of 2x RTX 3090, on demand | 0.800 | 0.5 | 2.60 $ | 2.80 $ | 0.40 $ | 0.00 $ |
 
 - **Change** +0.332 $/h (from 0.250), -0.75 $ for the job (from 3.00).
-- **Ceiling** 2.81 $ (25% above what is shown): nothing dearer is rented.
+- **Ceiling** 2.81 $ (25% above what is shown): nothing that is expected to cost more is rented; \
+no budget.max_total: what runs is ended by lease or idle only.
 - **Basis** prices of 2026-11-26 23:44 UTC; job `c90b67e33bb3`.
 
 > 200 images: nobody has counted them
