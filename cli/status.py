@@ -92,6 +92,11 @@ class View:
             return None
         return self.now + max(0.0, self.credit) / self.burn * _HOUR
 
+    @property
+    def used_up(self) -> bool:
+        """Whether there is no credit, so that Vast.ai lets nothing run."""
+        return self.credit is not None and self.credit <= 0
+
 
 def run(root: Path, *, as_json: bool) -> None:
     """Print what runs now.
@@ -160,7 +165,12 @@ def _row(
 def _warnings(seen: Fleet, found: View) -> Iterator[str]:
     for problem in seen.survey.unreadable:
         yield f"not read: {problem}"
-    if found.credit is not None and found.ends is not None:
+    if found.used_up:
+        yield (
+            "the account's credit is used up: Vast.ai stops every machine and starts none; disks still bill. "
+            "Add credit on Vast.ai's billing page, then `pulumi up --refresh` goes on"
+        )
+    elif found.ends is not None:
         for stack in seen.survey.stacks:
             end = _expected_end(stack, found.rows)
             if end and end > found.ends:
@@ -177,7 +187,11 @@ def _warnings(seen: Fleet, found: View) -> Iterator[str]:
             )
     for finding in seen.judged():
         reaps = "; `./fragua reap --destroy` ends it" if finding.kind is Kind.ORPHAN else ""
-        yield f"instance {finding.instance.id} ({finding.stack}): {finding.why}{reaps}"
+        waits = found.used_up and finding.kind is Kind.STOPPED
+        why = (
+            f"{status(finding.instance)}, and its disk bills, until there is credit" if waits else finding.why
+        )
+        yield f"instance {finding.instance.id} ({finding.stack}): {why}{reaps}"
 
 
 def _expected_end(stack: Stack, rows: list[Row]) -> float | None:
@@ -209,9 +223,12 @@ def _show(found: View) -> None:
     strange = f", {rate_of_others:.3f} of it not fragua's (instances: {others})" if others else ""
     voice.line(f"{found.burn:.3f} $/h{strange}")
     if found.credit is not None:
-        lasts = f", which lasts for {span(found.ends - found.now)}" if found.ends is not None else ""
-        ends = f", until {_time(found.ends)}" if found.ends is not None else ""
-        voice.line(f"balance {found.credit:.2f} ${lasts}{ends}")
+        lasts = ""
+        if found.used_up:
+            lasts = ", used up"
+        elif found.ends is not None:
+            lasts = f", which lasts for {span(found.ends - found.now)}, until {_time(found.ends)}"
+        voice.line(f"balance {found.credit:.2f} ${lasts}")
     for warning in found.warnings:
         voice.line(f"! {warning}")
 

@@ -11,6 +11,7 @@ import pytest
 from exported import deployment, stack, surveyed
 
 from cli import reap as reaping
+from cli import status as statuses
 from cli.bill import begin_of, charge
 from cli.fleet import Fleet, fleet
 from cli.reap import reap, run
@@ -113,6 +114,37 @@ def test_a_healthy_machine_is_not_to_be_named_and_one_that_is_gone_is_said_to_be
     state = deployment(mine, machine)
     state["resources"][-1]["outputs"]["url"] = "https://console.vast.ai"
     assert viewed(cloud, stack_of("test", state)).rows == []
+
+
+def test_where_the_credit_is_used_up_that_is_said(
+    start: Start,
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("VAST_URL", cloud.url)
+    monkeypatch.setenv("VAST_API_KEY", cloud.api_key)
+    mine = start()
+    [machine] = mine.acquire()
+    known = stack(mine, machine, hours=1e9)
+    monkeypatch.setattr(statuses, "survey", lambda _: surveyed(known))
+    cloud.ask("POST", "credit", set=0)
+    try:
+        statuses.run(tmp_path, as_json=False)
+    finally:
+        cloud.ask("POST", "credit", set=100000)
+    text = " ".join(capsys.readouterr().out.split())
+
+    assert ", used up" in text
+    assert "lasts for" not in text
+    assert "! the account's credit is used up: Vast.ai stops every machine, and starts none" in text
+    assert "Add credit on Vast.ai's billing page, then `pulumi up --refresh` goes on" in text
+    assert (
+        f"instance {machine.instance.id} (test): scheduling, and its disk bills, until there is credit"
+        in text
+    )
+    assert "before stack test is expected to" not in text
 
 
 def test_only_the_orphan_is_reaped(
