@@ -55,7 +55,7 @@ def check(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="weight, fleet, transfer, startup or gateway: see README.md."),
+        typer.Argument(help="weight, fleet, transfer, startup, gateway or market: see README.md."),
     ],
     arguments: Annotated[
         list[str] | None, typer.Argument(help="For transfer: `full`, and MB/s of a slower way.")
