@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
 
 from pulumi import automation as auto
 
@@ -21,7 +24,6 @@ from components.vast.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from components.vast.client import Api
 
@@ -83,11 +85,11 @@ def survey(root: Path) -> Survey:
     unreadable, and so does a stack that was made here and is not in it.
     """
     stacks: list[Stack] = []
+    workspace = auto.LocalWorkspace(work_dir=str(root))
     try:
-        workspace = auto.LocalWorkspace(work_dir=str(root))
         names = [each.name for each in workspace.list_stacks()]
     except auto.CommandError as error:
-        return Survey((), (f"the backend: {reason(error)}",))
+        return Survey((), (f"the backend: {reason(error)}", *_damaged(workspace)))
     unreadable = [] if names else ["the backend that is logged in to has no stack: is it the right one?"]
     with ThreadPoolExecutor(4) as pool:
         for name, read in zip(names, pool.map(lambda name: _read(workspace, name), names), strict=True):
@@ -101,6 +103,26 @@ def survey(root: Path) -> Survey:
         if name not in names and any(word in path.read_text(encoding="utf-8") for word in _INITIALISED)
     ]
     return Survey((*stacks, *_demo(root)), tuple(unreadable))
+
+
+def _damaged(workspace: auto.LocalWorkspace) -> Iterator[str]:
+    """Name the states that a backend in a folder could not read, since Pulumi does not.
+
+    One of them is enough for it to list no stack.
+    """
+    with suppress(auto.CommandError):
+        url = urlsplit(workspace.who_am_i().url)
+        if url.scheme != "file":
+            return
+        folder = workspace.work_dir / Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi" / "stacks"
+        for path in sorted(folder.rglob("*.json")):
+            try:
+                json.loads(path.read_bytes())
+            except (OSError, ValueError) as error:
+                yield (
+                    f"stack {path.stem}: {path} is no state: {error}. Pulumi reads no stack while it is so: "
+                    f"put back {path.name}.bak beside it if that is whole, or an earlier copy"
+                )
 
 
 def account(root: Path) -> Api:

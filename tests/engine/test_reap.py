@@ -57,6 +57,12 @@ def test_an_orphan_is_reaped_and_a_healthy_stack_is_not(
     assert survey(kept.folder).unreadable[0].startswith("the backend: unable to open")
     elsewhere.mkdir()
     assert "has no stack" in survey(kept.folder).unreadable[0]
+    torn = elsewhere / ".pulumi" / "stacks" / "fragua" / "torn.json"
+    torn.parent.mkdir(parents=True, exist_ok=True)
+    torn.write_text('{"version": 3, ', encoding="utf-8")
+    backend, named = survey(kept.folder).unreadable
+    assert backend.startswith("the backend: ")
+    assert named.startswith(f"stack torn: {torn} is no state: ")
 
 
 def test_the_key_is_that_of_the_settings_where_the_environment_has_none(
