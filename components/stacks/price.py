@@ -133,17 +133,17 @@ def _quote(
 ) -> tuple[Quote, dict[str, Any]]:
     """Return the quote that holds, and the output that tells it."""
     last, keeps, now = shown.read(stack), before.keeps(asked), time.time()
-    known = last.quote if last and last.quote.digest == asked.digest else None
+    known = last.of(asked.digest) if last else None
     old = before.cost if before.cost and before.cost["digest"] == asked.digest else None
     if old and keeps:
-        if known is None:
-            shown.write(stack, Shown(quote=restored(old), at=now))
+        if last is None or last.quote is not known:
+            shown.write(stack, Shown(quote=known or restored(old), at=now))
         return restored(old), old
     if not keeps:
         asked.check_deadline(place)
     if not pulumi.runtime.is_dry_run():
         if last and known and known.options and not known.missing:
-            shown.write(stack, last.model_copy(update={"tried": now}))
+            shown.write(stack, last.model_copy(update={"quote": known, "tried": now}))
             _affordable(asked, known, place)
             return known, known.outputs()
         if old and restored(old).options:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
@@ -14,6 +14,8 @@ from components.spec.base import Spec
 if TYPE_CHECKING:
     from pathlib import Path
 
+_KEPT: Final = 16
+
 
 class Shown(Spec):
     """A quote, and when it was shown."""
@@ -23,6 +25,12 @@ class Shown(Spec):
     """Epoch seconds."""
     tried: float = 0
     """Epoch seconds when an `up` last went by it: what the market was before is not asked again."""
+    others: tuple[Quote, ...] = ()
+    """What was shown last of other jobs that the stack had, the latest first."""
+
+    def of(self, digest: str) -> Quote | None:
+        """Return what was shown last of the job with that digest; None where nothing was."""
+        return next((each for each in (self.quote, *self.others) if each.digest == digest), None)
 
 
 def file(stack: str) -> Path:
@@ -39,6 +47,9 @@ def read(stack: str) -> Shown | None:
 
 
 def write(stack: str, found: Shown) -> None:
-    """Remember `found`; where it cannot be written, `up` looks at the market itself."""
+    """Remember `found` besides what is of other jobs; where it cannot be kept, `up` looks at the market."""
+    if last := read(stack):
+        others = [each for each in (last.quote, *last.others) if each.digest != found.quote.digest]
+        found = found.model_copy(update={"others": tuple(others[:_KEPT])})
     with suppress(OSError):
         replace(file(stack), found.model_dump_json(indent=1))

@@ -138,7 +138,7 @@ def test_where_the_credit_is_used_up_that_is_said(
 
     assert ", used up" in text
     assert "lasts for" not in text
-    assert "! the account's credit is used up: Vast.ai stops every machine, and starts none" in text
+    assert "! the account's credit is used up: Vast.ai stops every machine and starts none" in text
     assert "Add credit on Vast.ai's billing page, then `pulumi up --refresh` goes on" in text
     assert (
         f"instance {machine.instance.id} (test): scheduling, and its disk bills, until there is credit"

@@ -78,6 +78,26 @@ def test_what_was_shown_for_something_else_counts_for_nothing(stack: Stack) -> N
     assert "price: " in stack.said
 
 
+def test_what_was_shown_holds_though_another_job_was_shown_since(
+    stack: Stack, prices: Callable[[float], None]
+) -> None:
+    first = stack.preview(asked())
+    other = stack.preview(asked(disk=30))
+    prices(2)
+
+    for _ in range(2):
+        assert stack.up(asked()).purchase == first.purchase
+        assert stack.up(asked(disk=30)).purchase == other.purchase
+    last = shown.read("s")
+    assert last
+    assert [each.digest for each in last.others] == [asked().digest]
+    stack.state.holds(asked(), first.outputs)
+    stack.preview(asked())
+    last = shown.read("s")
+    assert last
+    assert last.quote.digest == asked().digest
+
+
 def test_what_was_shown_long_ago_holds_until_a_preview_shows_another(
     stack: Stack, prices: Callable[[float], None]
 ) -> None:
