@@ -69,7 +69,7 @@ def doubt(credit: float, expected: float, likely: float) -> str:
 
 
 def balance(api: Api, say: Callable[[str], None]) -> float | None:
-    """Return the $ that the account can spend; None, said once, where the key may not read it."""
+    """Return the $ that the account can spend; None where it is not told: the key may not read it."""
     try:
         return api.user().credit
     except Unauthorized:

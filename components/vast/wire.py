@@ -189,8 +189,8 @@ class User(Wire):
     """The account."""
 
     id: int
-    credit: float = 0
-    """$ that can be spent."""
+    credit: float | None = None
+    """$ that can be spent; None where it is not told."""
 
 
 def parse_list(model: type[Any], rows: Any) -> list[Any]:
