@@ -1,5 +1,6 @@
 """One simulator for each module that sets no pace, and a client that keeps none."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,12 +37,16 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def stack(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> Stack:
+) -> Iterator[Stack]:
     monkeypatch.setenv("VAST_URL", cloud.url)
     monkeypatch.setenv("VAST_API_KEY", cloud.api_key)
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO)
-    return Stack(State(), cloud, caplog)
+    loop = asyncio.new_event_loop()  # Pulumi asks for the thread's, and asyncio.run of another test took it
+    asyncio.set_event_loop(loop)
+    yield Stack(State(), cloud, caplog)
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture

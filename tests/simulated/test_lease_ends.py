@@ -20,7 +20,7 @@ from components.vast.lease import Lease, LeaseStatus
 
 LONG = Lease(lease=36000, idle=0)
 SHORT = Lease(lease=2, idle=0)
-BOUND = 2 + 1 + 10
+BOUND = 2 + 1 + 30
 """Seconds: the lease, one look, and what a busy machine takes for a call."""
 
 
