@@ -27,7 +27,7 @@ def run(root: Path, arguments: list[str]) -> int:
         if code := subprocess.run([sys.executable, *command], cwd=root, check=False).returncode:
             return code
     print("== tests", flush=True)
-    workers = str(min(4, 1 + (os.cpu_count() or 1)))  # a third of the time a test waits for a machine
+    workers = str(min(4, os.cpu_count() or 1))
     # who is done early takes over what another worker still has: the slow tests lie together
     pytest = ["-m", "pytest", "-n", workers, "--dist", "worksteal", "--durations=10"]
     return subprocess.run([sys.executable, *pytest], cwd=root, check=False).returncode
