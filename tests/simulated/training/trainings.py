@@ -29,7 +29,7 @@ from components.vast.status import Status, status
 EPOCHS, PER_EPOCH = 5, 12
 LIMIT = 60.0
 
-FAST, SLOW = 1000, 50
+FAST, SLOW = 1000, 25
 """Virtual seconds in one second."""
 
 EDIT = """import json, sys
