@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections import defaultdict
@@ -17,6 +16,7 @@ from cli.console import Voice
 from cli.stacks import account, survey
 from cli.tables import show
 from components.errors import FraguaError
+from components.home import output_folder
 from components.record import store
 from components.vast.charges import Line, Owner, Sums, bill
 
@@ -91,16 +91,10 @@ def begin_of(since: str, now: float) -> float:
 def owners_of(root: Path, found: Survey) -> tuple[dict[int, Owner], list[str]]:
     """Return whose each instance was, by the records of runs and the stacks' states; and what is damaged."""
     runs: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
-    damaged: list[str] = []
-    home = root / (os.environ.get("FRAGUA_OUTPUT") or "output")
-    for path in sorted(home.glob(f"*/*/{store.JSON}")):
-        try:
-            record = store.read(path.parent)
-        except store.RecordUnusable as error:
-            damaged.append(str(error))
-            continue
-        for machine in record.machines if record else ():
-            runs[machine.instance].append((path.parent.parent.name, path.parent.name))
+    records, damaged = store.every(root / output_folder())
+    for folder, record in records.items():
+        for machine in record.machines:
+            runs[machine.instance].append((folder.parent.name, folder.name))
     owners = {
         each: Owner(names[0][0], " + ".join(dict.fromkeys(run for _, run in names)))
         for each, names in runs.items()
@@ -108,7 +102,7 @@ def owners_of(root: Path, found: Survey) -> tuple[dict[int, Owner], list[str]]:
     for stack in found.stacks:
         owner = Owner(stack.name, str(stack.outputs.get("run") or ""))
         owners = {each.instance: owner for each in stack.state.machines} | owners
-    return owners, damaged
+    return owners, [str(error) for error in damaged]
 
 
 def _cells(sums: Sums, total: Sums) -> list[str]:

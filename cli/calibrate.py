@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import groupby
 from math import exp, log
 from statistics import fmean
@@ -12,6 +11,7 @@ from rich.table import Column, Table
 
 from cli.console import Voice
 from cli.tables import show
+from components.home import output_folder
 from components.record import store
 from components.record.calibration import learned, measured
 from components.record.experience import write_experience
@@ -33,15 +33,18 @@ def run(root: Path) -> None:
         FraguaError: what was learned before is damaged, or cannot be written.
     """
     voice = Voice()
-    records = list(_records(root, voice))
+    found, damaged = store.every(root / output_folder())
+    records = list(found.values())
+    for problem in damaged:
+        voice.line(f"left out: {problem}")
     markets = sorted({each.market for record in records for each in record.machines if each.market})
     if not markets:
         voice.line("no run at home tells yet how long it took: train something, and run this again")
     for market in markets:
-        found = [each for each in measured(records) if each.market == market]
+        speeds = [each for each in measured(records) if each.market == market]
         own = learned(records, market)
         voice.title(f"runs on {market}")
-        show(voice.console, _speeds(found))
+        show(voice.console, _speeds(speeds))
         ended = [record for record in records if record.status == _ENDED and record.cost.foreseen]
         ended = [record for record in ended if any(each.market == market for each in record.machines)]
         if ended:
@@ -49,18 +52,6 @@ def run(root: Path) -> None:
         voice.line(f"interruptible: {own.outbid} lost in {own.bid_hours:.1f} h")
         write_experience(market, own)
         voice.line("the next estimates take this into account")
-
-
-def _records(root: Path, voice: Voice) -> Iterable[Record]:
-    home = root / (os.environ.get("FRAGUA_OUTPUT") or "output")
-    for path in sorted(home.glob(f"*/*/{store.JSON}")):
-        try:
-            record = store.read(path.parent)
-        except store.RecordUnusable as error:
-            voice.line(f"left out: {error}")
-            continue
-        if record:
-            yield record
 
 
 def _speeds(found: list[Measured]) -> Table:

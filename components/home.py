@@ -1,4 +1,4 @@
-"""Where fragua remembers what it must not forget between runs, and files that are always whole."""
+"""Where things of fragua are on this computer, and files that are always whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pathlib import Path
 def state_folder() -> Path:
     """Return the folder of what fragua remembers between runs: FRAGUA_HOME, or `.fragua` in the project."""
     return Path(os.environ.get("FRAGUA_HOME") or ".fragua")
+
+
+def output_folder() -> Path:
+    """Return the folder of what comes home, by stack and run: FRAGUA_OUTPUT, or `output` in the project."""
+    return Path(os.environ.get("FRAGUA_OUTPUT") or "output")
 
 
 def replace(path: Path, text: str) -> None:

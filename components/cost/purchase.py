@@ -85,16 +85,23 @@ class Purchase(Spec):
 
     def refusal(self, terms: Terms, found: Estimate) -> str:
         """Say why what was approved does not allow `terms`, which take `found`; empty if it does."""
-        covering = [each for each in self.classes if each.covers(terms)]
-        if self.classes and not covering:
-            return "of a class that the lock file does not name"
-        if covering and all(found.rate > each.max_price for each in covering):
-            return "dearer by the hour than the lock file allows"
-        if self.max_total is not None and found.total > self.max_total:
-            return f"dearer in all than budget.max_total, {self.max_total:.2f} $"
-        if self.approved is not None and found.total > self.approved:
-            shown = f", for {self.shown} that a preview showed," if self.shown and not self.classes else ""
-            return f"dearer in all than the {self.approved:.2f} ${shown} that were approved"
-        if self.hours is not None and found.hours > self.hours:
-            return f"too slow for the deadline in {self.hours:.1f} h"
-        return ""
+        covering, total = [each for each in self.classes if each.covers(terms)], found.total
+        who = "the lock file allows" if self.classes else "were approved"
+        shown = f" (shown: {self.shown})" if self.shown and not self.classes else ""
+        checks = (
+            (self.classes and not covering, "of a class that the lock file does not name"),
+            (found.rate > self.most(terms), "dearer by the hour than the lock file allows"),
+            (
+                total > (inf if self.max_total is None else self.max_total),
+                f"dearer in all than budget.max_total, {self.max_total or 0:.2f} $",
+            ),
+            (
+                total > (inf if self.approved is None else self.approved),
+                f"dearer in all than the {self.approved or 0:.2f} $ that {who}{shown}",
+            ),
+            (
+                found.hours > (self.hours or inf),
+                f"too slow for the deadline in {self.hours or 0:.1f} h",
+            ),
+        )
+        return next((words for refused, words in checks if refused), "")

@@ -73,6 +73,19 @@ def read(folder: Path) -> Record | None:
     )
 
 
+def every(home: Path) -> tuple[dict[Path, Record], list[RecordUnusable]]:
+    """Return the records of all runs at `home`, by their folders, and why others cannot be read."""
+    found: dict[Path, Record] = {}
+    unusable: list[RecordUnusable] = []
+    for path in sorted(home.glob(f"*/*/{JSON}")):
+        try:
+            if record := read(path.parent):
+                found[path.parent] = record
+        except RecordUnusable as error:
+            unusable.append(error)
+    return found, unusable
+
+
 def _replace(path: Path, text: str) -> None:
     try:
         replace(path, text)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -12,6 +10,7 @@ from components.comfyui import gateway
 from components.comfyui.resource import Service, Tokens
 from components.comfyui.trained import trained
 from components.errors import SpecError
+from components.home import output_folder
 from components.remote.model import token_script
 from components.remote.resource import File, Folder, step
 from components.stacks.asked import of_serving
@@ -156,7 +155,7 @@ def _trained(key: str, source: ServedModel) -> pulumi.Output[dict[str, str]]:
     The run is the one that the stack is on; where the stack is destroyed already, its newest at home.
     """
     other = pulumi.StackReference(f"{pulumi.get_organization()}/{pulumi.get_project()}/{source.train}")
-    home = Path(os.environ.get("FRAGUA_OUTPUT") or "output") / str(source.train)
+    home = output_folder() / str(source.train)
     return other.get_output("checkpoints").apply(lambda run: trained(key, source, home, run))
 
 

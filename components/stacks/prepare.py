@@ -12,6 +12,7 @@ from components.dataset.check import summary
 from components.dataset.declared import declared
 from components.dataset.fetch import environment
 from components.errors import SpecError
+from components.home import output_folder
 from components.kohya.derive import Settings, derive
 from components.kohya.plan import Plan, plan
 from components.kohya.refuse import refuse
@@ -46,7 +47,7 @@ class Prepared:
 
     def home(self, stack: str) -> Path:
         """Return where everything of the run is kept: in FRAGUA_OUTPUT, or `output`, by stack."""
-        return Path(os.environ.get("FRAGUA_OUTPUT") or "output") / stack / self.plan.launch.run
+        return output_folder() / stack / self.plan.launch.run
 
 
 def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool) -> Prepared:

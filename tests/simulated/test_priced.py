@@ -116,8 +116,8 @@ def test_what_was_shown_long_ago_holds_until_a_preview_shows_another(
     now = ranking.choices[0]
     day = datetime.fromtimestamp(long_ago.when, UTC)
     assert purchase.refusal(now.terms, now.estimate) == (
-        f"dearer in all than the {old['ceiling']:.2f} $, for {old['total']:.2f} $ by prices of "
-        f"{day:%Y-%m-%d %H:%M} UTC that a preview showed, that were approved"
+        f"dearer in all than the {old['ceiling']:.2f} $ that were approved (shown: {old['total']:.2f} $ "
+        f"by prices of {day:%Y-%m-%d %H:%M} UTC)"
     )
     found = stack.preview(asked())
     assert found.outputs["cost"]["total"] > 1.7 * old["total"]

@@ -72,6 +72,11 @@ def test_what_was_tried_is_told() -> None:
     ("limits", "why", "remedy"),
     [
         ({"approved": 1}, "dearer in all than the 1.00 $ that were approved", "`pulumi preview`"),
+        (
+            {"approved": 1, "classes": [OfferClass(gpu="RTX 4090", max_price=9)]},
+            "dearer in all than the 1.00 $ that the lock file allows",
+            "STACK --lock",
+        ),
         ({"max_total": 1}, "dearer in all than budget.max_total, 1.00 $", "Raise budget.max_total"),
         ({"hours": 1}, "too slow for the deadline in 1.0 h", "Move budget.deadline"),
         (
