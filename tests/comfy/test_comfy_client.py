@@ -5,16 +5,11 @@ import io
 import itertools
 import json
 import math
-import sys
 import uuid
-from pathlib import Path
 
 import pytest
-from PIL import Image
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from comfy_server import comfyui
+from PIL import Image
 
 from comfy import feed
 from comfy.client import ComfyClient

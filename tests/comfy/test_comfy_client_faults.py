@@ -2,16 +2,11 @@
 
 import asyncio
 import logging
-import sys
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from comfy_client_proxy import proxy
 from comfy_server import comfyui
 

@@ -1,16 +1,11 @@
 """One ComfyUI and one gateway for all tests that leave them as they are."""
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1]))
-
 from comfy_server import comfyui
 from gateway_server import Gateway, gateway
 

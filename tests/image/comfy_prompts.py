@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
-
-sys.path.append(str(Path(__file__).parents[1]))
 
 Graph = dict[str, Any]
 IMAGE: Graph = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import time
@@ -116,12 +117,16 @@ def _stop(name: str) -> None:
     pid = _pid(name) if name == "comfyui" else None
     if pid is None:
         return
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
-    while _pid(name) == pid:
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    # readable once it has ended, its sockets closed; /proc forgets its command line before that
+    signal.pidfd_send_signal(process, signal.SIGTERM)
+    if not select.select([process], [], [], _STOP_SECONDS)[0]:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [])
+    os.close(process)
 
 
 def _status(name: str) -> str:
