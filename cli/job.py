@@ -13,12 +13,16 @@ from components.errors import SpecError
 from components.kohya.memory import checkpoint_gb, state_gb, vram_gb
 from components.spec.infer import InferJob
 from components.spec.load import placed
+from components.spec.tokens import named, variable
 from components.spec.train import TrainJob
 from components.stacks import serve
 from components.stacks.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from components.spec.load import Job
 
 
 def ready(path: Path) -> tuple[TrainJob, Prepared]:
@@ -30,7 +34,7 @@ def ready(path: Path) -> tuple[TrainJob, Prepared]:
     job, place = placed(path)
     if not isinstance(job, TrainJob):
         raise SpecError(f"{path}: kind {job.kind} is no training")
-    return job, prepare(job, place, token=bool(os.environ.get("HF_TOKEN")))
+    return job, prepare(job, place)
 
 
 def run(path: Path) -> None:
@@ -41,10 +45,23 @@ def run(path: Path) -> None:
     """
     job, place = placed(path)
     console = Console(highlight=False, soft_wrap=True)
+    found: serve.Ready | Prepared
     if isinstance(job, InferJob):
-        _serving(console, job, serve.ready(job, place, token=bool(os.environ.get("HF_TOKEN"))))
+        found = serve.ready(job, place)
+        _serving(console, job, found)
     else:
-        _training(console, path)
+        _, found = ready(path)
+        _training(console, found)
+    for warning in (*found.warnings, *_away(job, place)):
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    console.print(Text(f"it can be {'served' if isinstance(job, InferJob) else 'trained'}", style="green"))
+
+
+def _away(job: Job, place: Callable[[str], str]) -> Iterator[str]:
+    """Yield which tokens only a stack can have, of which nothing is known here."""
+    for field, name in named(job).items():
+        if not os.environ.get(variable(name)):
+            yield f"{place(field)}{field}: {variable(name)} is not set here: the stack must have {name}:token"
 
 
 def _serving(console: Console, job: InferJob, found: serve.Ready) -> None:
@@ -55,13 +72,9 @@ def _serving(console: Console, job: InferJob, found: serve.Ready) -> None:
     table.add_row("tokens", ", ".join(job.gateway.tokens))
     table.add_row("machines", str(job.replicas))
     console.print(table)
-    for warning in found.warnings:
-        console.print(Text(f"warning: {warning}", style="yellow"))
-    console.print(Text("it can be served", style="green"))
 
 
-def _training(console: Console, path: Path) -> None:
-    _, found = ready(path)
+def _training(console: Console, found: Prepared) -> None:
     settings, launch = found.settings, found.plan.launch
     table = Table(box=None, show_header=False, pad_edge=False)
     dataset = (
@@ -78,6 +91,3 @@ def _training(console: Console, path: Path) -> None:
     console.print(table)
     for note in settings.notes:
         console.print(Text(f"derived: {note}"))
-    for warning in found.warnings:
-        console.print(Text(f"warning: {warning}", style="yellow"))
-    console.print(Text("it can be trained", style="green"))

@@ -17,6 +17,7 @@ from components.errors import SpecError
 from components.remote.job import Job
 from components.remote.package import needed
 from components.remote.secret import secret_path, secret_script
+from components.remote.token import demanded, denied, header, token_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,14 +32,21 @@ _IMAGES: Final = (
 )
 
 
-def fetch(source: Source, folder: str) -> Job | None:
+def fetch(source: Source, folder: str, *, token: bool = False) -> Job | None:
     """Return the job that makes `folder` (relative to the workspace) hold the dataset; None if it is here.
 
     The job's last line says how many images came; it fails where there are none.
+
+    Args:
+        source: where it comes from.
+        folder: where it goes.
+        token: whether there is a token for Hugging Face.
     """
+    sent = ""
     if source.archive:
         side = shlex.quote(f"{folder}.archive")
-        script = _archive(source.archive, side)
+        sent = token_for(source.archive.url, source.archive.token, hub=token)
+        script = _archive(source.archive, side, sent)
     elif source.git:
         side = shlex.quote(f"{folder}.git")
         script = _git(source.git, side)
@@ -47,7 +55,7 @@ def fetch(source: Source, folder: str) -> Job | None:
         script = _rclone(source.rclone, side)
     else:
         return None
-    return Job(NAME, script + _into_place(side, shlex.quote(folder)))
+    return Job(NAME, script + _into_place(side, shlex.quote(folder)), sent)
 
 
 def environment(source: Source, variables: Mapping[str, str]) -> dict[str, str]:
@@ -75,7 +83,7 @@ def environment_script(variables: Mapping[str, str]) -> str:
     )
 
 
-def _archive(source: Archive, side: str) -> str:
+def _archive(source: Archive, side: str, token: str) -> str:
     part = f".fragua/downloads/{sha256(source.url.encode()).hexdigest()[:16]}"
     program = Path(extract.__file__).read_text(encoding="utf-8")
     check = ""
@@ -88,17 +96,24 @@ if [ $found != {source.sha256} ]; then
 fi
 """
     return f"""mkdir -p .fragua/downloads
+stop() {{
+  echo "$1"
+  exit 1
+}}
+{demanded(token)}
 download() {{
-  curl -fsSL --globoff --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 \\
-    --speed-limit 1 --speed-time 60 --continue-at - -o {part} {shlex.quote(source.url)}
+  curl -fsSL {header(token)} --globoff --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 \\
+    --speed-limit 1 --speed-time 60 --continue-at - -o {part} --write-out '%{{http_code}}' \\
+    {shlex.quote(source.url)}
 }}
 for attempt in 1 2 3 4 5; do
   code=0
-  download || code=$?
-  case $code in
-    0) break ;;
+  status=$(download) || code=$?
+  case $code/$status in
+    0/*) break ;;
+    22/401|22/403) stop {shlex.quote(denied(source.url, token))} ;;
     # nothing is left to fetch, or the server cannot go on in the middle
-    22|33|36) [ -e {part} ] || exit $code; rm {part} ;;
+    22/*|33/*|36/*) [ -e {part} ] || exit $code; rm {part} ;;
     *) sleep $attempt ;;
   esac
 done

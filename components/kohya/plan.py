@@ -98,7 +98,7 @@ def plan(
     return Plan(
         install=tools.install,
         base_model=base,
-        dataset=fetch(job.dataset, DATASET),
+        dataset=fetch(job.dataset, DATASET, token=token),
         launch=launch,
     )
 

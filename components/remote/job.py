@@ -31,10 +31,12 @@ class Job:
     Attributes:
         name: a word; the job's folder.
         script: bash, run with `set -euo pipefail`.
+        token: the name of the token that it sends, which must lie there; empty if it sends none.
     """
 
     name: str
     script: str
+    token: str = ""
 
     @property
     def digest(self) -> str:

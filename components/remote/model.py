@@ -1,8 +1,7 @@
 """Where a model lies on a machine, and the job that brings or checks it there. Pure.
 
 A download goes on where it broke off. It only gets its name once it is whole: a safetensors file whose header
-tells of as many bytes as there are, with the demanded SHA-256. A token for Hugging Face lies in a secret file
-on the machine, and goes to https://huggingface.co alone: curl drops the header where it is led elsewhere.
+tells of as many bytes as there are, with the demanded SHA-256.
 """
 
 from __future__ import annotations
@@ -15,18 +14,14 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from components.errors import SpecError
 from components.remote.job import Job
 from components.remote.package import needed
-from components.remote.secret import secret_path, secret_script
+from components.remote.token import HUB, demanded, denied, header, token_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from components.spec.model import ModelSource
-
-_TOKEN: Final = "huggingface"  # noqa: S105 - a file's name
-_HUB: Final = "huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -52,16 +47,16 @@ def model(source: ModelSource, name: str, field: str, *, token: bool = False) ->
         source: where it comes from.
         name: of the job.
         field: of the job file, for messages.
-        token: whether a token for Hugging Face was left by `token_script`.
+        token: whether there is a token for Hugging Face.
     """
     if source.path:
         return Model(source.path, Job(name, _present(source.path, source.sha256, field)))
-    hub = f"https://{_HUB}/{source.huggingface}/resolve/main/{quote(source.file or '')}"
+    hub = f"https://{HUB}/{source.huggingface}/resolve/main/{quote(source.file or '')}"
     url = source.url or hub
     path = _path(unquote(urlsplit(url).path), source.ENDINGS, f"{url} {source.sha256}")
-    authorised = token and urlsplit(url).netloc == _HUB
-    script = _download(url, path, source.sha256, name.replace("-", " "), field, authorised=authorised)
-    return Model(path, Job(name, script))
+    sent = token_for(url, source.token, hub=token)
+    script = _download(url, path, source.sha256, name.replace("-", " "), field, sent)
+    return Model(path, Job(name, script, sent))
 
 
 def uploaded(file: str, sha256: str) -> Model:
@@ -74,20 +69,6 @@ def plain_name(file: str, endings: Sequence[str]) -> tuple[str, str]:
     name = PurePosixPath(file).name
     ending = next((each for each in endings if name.endswith(each)), endings[0])
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(ending))[:100], ending
-
-
-def token_script(token: str) -> str:
-    """Return a script that leaves a token for Hugging Face on the machine. It is a secret itself.
-
-    Raises:
-        SpecError: it can be none.
-    """
-    if not re.fullmatch(r"[!-~]+", token.strip()):
-        raise SpecError(
-            "the token for Hugging Face is empty or has spaces: copy it again from its page, "
-            "huggingface.co/settings/tokens"
-        )
-    return secret_script(_TOKEN, f"Authorization: Bearer {token.strip()}")
 
 
 def _path(file: str, endings: Sequence[str], identity: str) -> str:
@@ -110,9 +91,8 @@ echo "{field.replace("_", " ")}: $file"
 """
 
 
-def _download(url: str, path: str, sha256: str | None, label: str, field: str, *, authorised: bool) -> str:
+def _download(url: str, path: str, sha256: str | None, label: str, field: str, token: str) -> str:
     host = urlsplit(url).hostname or ""
-    sent = f"-H @{secret_path(_TOKEN)}" if authorised else ""
     return f"""url={shlex.quote(url)} file={path} part={path}.part
 if [ -e $file ]; then
   echo "there already: $file"
@@ -124,25 +104,14 @@ stop() {{
   echo "{label}: $1"
   exit 1
 }}
-{f'[ -e {secret_path(_TOKEN)} ] || stop "the token for Hugging Face is not on the machine"' if sent else ""}
+{demanded(token)}
 get() {{
-  curl -sSL {sent} --globoff --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 \\
+  curl -sSL {header(token)} --globoff --proto '=https' --retry 5 --retry-connrefused --connect-timeout 30 \\
     --write-out '%{{http_code}}' "$@" "$url"
 }}
-denied() {{ stop {shlex.quote(_denied(host, authorised=authorised))}; }}
+denied() {{ stop {shlex.quote(denied(url, token))}; }}
 {check(path, sha256, field)}
 {_DOWNLOAD.replace("HOST", host).replace("LABEL", label)}"""
-
-
-def _denied(host: str, *, authorised: bool) -> str:
-    if host != _HUB:
-        return f"{host} answers 401 or 403: the address wants a login; give one that works without"
-    if authorised:
-        return (
-            f"{host} refuses the token: it is wrong or expired, or its account may not read the repository; "
-            "accept the conditions on the repository's page"
-        )
-    return f"{host} answers 401 or 403: the repository is gated, private or misspelled; set a token"
 
 
 def check(path: str, sha256: str | None = None, field: str = "") -> str:
@@ -174,7 +143,7 @@ with open(sys.argv[1], "rb") as file:
         if start.startswith(b"version https://git-lfs"):
             sys.exit("it is a Git LFS pointer, not the model: take the address that downloads the file")
         if start.lstrip()[:1] == b"<":
-            sys.exit("it is a web page, not a model: take the address that downloads the file")
+            sys.exit("it is a web page, not a model: take the file's own address, with its token")
         if start[8:9] == b"{":
             sys.exit(f"it is cut off within its header, after {size} bytes")
         sys.exit("it is no safetensors file")
@@ -194,7 +163,7 @@ _PICKLE_CHECK: Final = r"""  case $(head -c 40 "$1" | tr -d '\0[:space:]') in
       echo "it is a Git LFS pointer, not the model: take the address that downloads the file"
       return 1 ;;
     "<"*)
-      echo "it is a web page, not a model: take the address that downloads the file"
+      echo "it is a web page, not a model: take the file's own address, with its token"
       return 1 ;;
     "")
       echo "it is empty"

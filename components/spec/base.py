@@ -128,3 +128,6 @@ Positive = Annotated[int, Field(ge=1)]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A file's SHA-256 in lower-case hex."""
+
+TokenName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+"""Such as `civitai`: the stack's secret `civitai:token`, or CIVITAI_TOKEN; HF_TOKEN for `huggingface`."""

@@ -7,13 +7,14 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from components.spec.base import Sha256, Spec
+from components.spec.base import Sha256, Spec, TokenName
+from components.spec.source import Url
 
 
 class ModelSource(Spec):
     """Where the node gets a model: exactly one of the ways.
 
-    A token for Hugging Face comes from the stack's secret `huggingface:token` or from HF_TOKEN.
+    The token `huggingface`, if there is one, opens huggingface.co without being named.
     """
 
     WAYS: ClassVar[tuple[str, ...]] = ("huggingface", "url", "local", "path")
@@ -24,12 +25,14 @@ class ModelSource(Spec):
     """Hugging Face repository, with `file` naming the one file in it."""
     file: Annotated[str, Field(pattern=r"^[\w./-]+\.safetensors$")] | None = None
     """The file in that repository."""
-    url: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
+    url: Url | None = None
     """https address of a .safetensors file."""
     local: Annotated[str, Field(pattern=r"^[^\n]+\.safetensors$")] | None = None
     """A file on this computer; it is uploaded."""
     path: Annotated[str, Field(pattern=r"^/\S+\.safetensors$")] | None = None
     """A file that is already on the node, under /workspace."""
+    token: TokenName | None = None
+    """Sent to the host of `url` or `huggingface` alone; the stack's secret `NAME:token`, or NAME_TOKEN."""
     sha256: Sha256 | None = None
     """Checked after the download."""
 
@@ -42,6 +45,8 @@ class ModelSource(Spec):
             raise ValueError(f"give exactly one of {', '.join(first)} and {last}; found {found}")
         if (self.huggingface is None) != (self.file is None):
             raise ValueError("huggingface and file belong together: the repository and the one file in it")
+        if self.token and not (self.url or self.huggingface):
+            raise ValueError("token is sent to a host: it belongs to `url` or `huggingface`")
         if self.path and not PurePosixPath(self.path).is_relative_to("/workspace"):
             raise ValueError("path must be under /workspace on the node")
         return self

@@ -44,7 +44,6 @@ class Upscaler(ServedModel):
     ENDINGS: ClassVar[tuple[str, ...]] = (".safetensors", ".pth")
 
     file: Annotated[str, Field(pattern=r"^[\w./-]+" + _MODEL)] | None = None
-    url: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
     local: Annotated[str, Field(pattern=r"^[^\n]+" + _MODEL)] | None = None
     path: Annotated[str, Field(pattern=r"^/\S+" + _MODEL)] | None = None
 

@@ -1,26 +1,46 @@
 """Where a dataset comes from, as a job file says it: a folder here, or a place that the node fetches from.
 
-The URLs end up in the stack's state and in the job's script on the node: they hold no credentials.
+The URLs end up in the stack's state and in the job's script on the node: they hold no credentials, but for
+the signature of an address that opens one file and expires.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Self
-from urllib.parse import urlsplit
+import re
+from typing import Annotated, Final, Self
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
-from components.spec.base import Sha256, Spec
+from components.spec.base import Sha256, Spec, TokenName
+
+_ADDRESS: Final = r"^https://[\w.:\[\]-]+([/?][^\s\"\\]*)?$"
+_SECRETS: Final = {
+    *("token", "access_token", "api_token", "auth_token", "private_token"),
+    *("api_key", "apikey", "key", "password"),
+}
+"""What a parameter in an address is called that opens an account."""
 
 
 def _without_credentials(url: str) -> str:
-    if urlsplit(url).username is not None:
+    parts = urlsplit(url)
+    if parts.username is not None:
         raise ValueError("has a user name or password in it, which would be kept in plain text; leave it out")
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if name.lower().replace("-", "_") in _SECRETS:
+            raise ValueError(
+                f"has {name}= in it, which would be kept in plain text; leave it out, and name a token for a "
+                "model or an archive by `token: NAME` beside the address"
+            )
+    if not re.search(_ADDRESS, url):
+        raise ValueError(f"write an https address, such as https://example.org/it; found {url!r}")
     return url
 
 
-Url = Annotated[str, Field(pattern=r"^https://[^\s\"\\]+$"), AfterValidator(_without_credentials)]
-"""An https address without user name and password."""
+Url = Annotated[
+    str, AfterValidator(_without_credentials), WithJsonSchema({"type": "string", "pattern": _ADDRESS})
+]
+"""An https address without user name, password and token."""
 
 
 class Archive(Spec):
@@ -28,6 +48,8 @@ class Archive(Spec):
 
     url: Url
     """Where it is; hidden files and what macOS adds in `__MACOSX` are not unpacked."""
+    token: TokenName | None = None
+    """Sent to the url's host alone; the stack's secret `NAME:token`, or NAME_TOKEN."""
     sha256: Sha256 | None = None
     """Checked after the download; without it the same URL may give another dataset another day."""
 

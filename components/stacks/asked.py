@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,15 +63,14 @@ def asked_by(job: Job, place: Callable[[str], str]) -> Asked:
     Raises:
         SpecError: the job cannot be right; one line a problem.
     """
-    token = bool(os.environ.get("HF_TOKEN"))
     if isinstance(job, TrainJob):
         from components.stacks.prepare import prepare  # noqa: PLC0415 - only the job's own kind is loaded
 
-        found = of_training(job, prepare(job, place, token=token))
+        found = of_training(job, prepare(job, place))
     elif isinstance(job, InferJob):
         from components.stacks.serve import ready  # noqa: PLC0415 - likewise
 
-        found = of_serving(job, ready(job, place, token=token))
+        found = of_serving(job, ready(job, place))
     else:
         found = of_machine(job)
     found.check_deadline(place)

@@ -11,12 +11,12 @@ from components.comfyui.resource import Service, Tokens
 from components.comfyui.trained import trained
 from components.errors import SpecError
 from components.home import output_folder
-from components.remote.model import token_script
 from components.remote.resource import File, Folder, step
+from components.spec.tokens import HUGGING_FACE
 from components.stacks.asked import of_serving
 from components.stacks.machine import described, rent
 from components.stacks.price import priced
-from components.stacks.secret import hub_token, secret
+from components.stacks.secret import host_tokens, secret
 from components.stacks.serve import ready
 from components.vast.resource import SshKey
 
@@ -38,14 +38,14 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         SpecError: the job cannot be right; nothing was declared.
     """
-    token, secrets = hub_token(), _secrets(job, place)
-    found = ready(job, place, token=token is not None)
+    opens, secrets = host_tokens(job, place), _secrets(job, place)
+    found = ready(job, place, token=HUGGING_FACE in opens)
     for warning in found.warnings:
         pulumi.log.warn(warning)
     price = priced(of_serving(job, found), place)
     models = {key: _trained(key, source) for key, source in job.models.sources().items() if source.train}
     key, tokens = SshKey("key"), Tokens("tokens", job.gateway.tokens)
-    stack = _Replicas(job, found, price, models, tokens, token, secrets)
+    stack = _Replicas(job, found, price, models, tokens, opens, secrets)
     replicas = [stack.declare(number, key) for number in range(1, job.replicas + 1)]
     machine, service = replicas[0]
     name, tls = pulumi.get_stack(), job.gateway.expose == "tls"
@@ -97,11 +97,11 @@ class _Replicas:
         price: Priced,
         models: Mapping[str, pulumi.Output[dict[str, str]]],
         tokens: Tokens,
-        token: pulumi.Output[str] | None,
+        opens: Mapping[str, pulumi.Output[str]],
         secrets: Mapping[str, pulumi.Output[str]],
     ) -> None:
-        self._secrets = secrets
-        self._job, self._ready, self._models, self._tokens, self._token = job, found, models, tokens, token
+        self._opens, self._secrets = opens, secrets
+        self._job, self._ready, self._models, self._tokens = job, found, models, tokens
         self._price = price
 
     def declare(self, number: int, key: SshKey) -> tuple[Instance, Service]:
@@ -122,7 +122,7 @@ class _Replicas:
             name = f"model-{model.key.replace('.', '-')}"
             if model.job:
                 links[model.link] = model.path or ""
-                waits.append(step(reach, model.job, before=self._token and self._token.apply(token_script)))
+                waits.append(step(reach, model.job, before=self._opens.get(model.job.token)))
             elif model.path:
                 links[model.link] = model.path
                 source = str(self._ready.uploads[model.key])

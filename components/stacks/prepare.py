@@ -50,13 +50,13 @@ class Prepared:
         return output_folder() / stack / self.plan.launch.run
 
 
-def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool) -> Prepared:
+def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool = False) -> Prepared:
     """Check, derive, refuse and plan `job`.
 
     Args:
         job: the job.
         place: tells where a field of it stands, such as `configs/my.yaml:12: `.
-        token: whether there is a token for Hugging Face.
+        token: whether there is a token for Hugging Face; without one nothing but the fetching differs.
 
     Raises:
         SpecError: the job cannot be right; one line a problem.
@@ -74,11 +74,17 @@ def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool) -> Prepa
     planned = plan(
         job,
         settings,
-        manifest.digest if manifest else sha256(job.dataset.model_dump_json().encode()).hexdigest()[:16],
+        manifest.digest if manifest else _elsewhere(job),
         token=token,
         model_sha256=sha256_of(Path(job.base_model.local).expanduser()) if job.base_model.local else "",
     )
     return Prepared(settings, planned, manifest, tuple(warnings), secrets)
+
+
+def _elsewhere(job: TrainJob) -> str:
+    """Identify a dataset that the machine fetches; who may fetch it makes no other of it."""
+    content = job.dataset.model_dump_json(exclude={"archive": {"token"}})
+    return sha256(content.encode()).hexdigest()[:16]
 
 
 def _located(place: Callable[[str], str], step: Callable[[], _T]) -> _T:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pulumi
+from pulumi.runtime import get_config
 
-from components.remote.model import token_script
+from components.errors import SpecError
+from components.remote.token import token_script
+from components.spec.tokens import HUGGING_FACE, named, remedy, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from components.spec.load import Job
 
 
 def secret(config: str, variable: str) -> pulumi.Output[str] | None:
@@ -17,12 +26,27 @@ def secret(config: str, variable: str) -> pulumi.Output[str] | None:
     return pulumi.Output.secret(value) if (value := os.environ.get(variable)) else None
 
 
-def hub_token() -> pulumi.Output[str] | None:
-    """Return the token for Hugging Face.
+def host_tokens(job: Job, place: Callable[[str], str]) -> dict[str, pulumi.Output[str]]:
+    """Return scripts that leave tokens on a machine, by name: Hugging Face's if there is one, and the job's.
+
+    Args:
+        job: the job.
+        place: tells where a field of it stands, such as `configs/my.yaml:12: `.
 
     Raises:
-        SpecError: HF_TOKEN can be none.
+        SpecError: a token that the job names is not there, or one can be none; one line a problem.
     """
-    if token := os.environ.get("HF_TOKEN"):
-        token_script(token)
-    return secret("huggingface:token", "HF_TOKEN")
+    found: dict[str, pulumi.Output[str]] = {}
+    problems = []
+    for field, name in ({"": HUGGING_FACE} | named(job)).items():
+        where = f"{place(field)}{field}: " if field else ""
+        if value := get_config(f"{name}:token") or os.environ.get(variable(name)):
+            try:
+                found[name] = pulumi.Output.secret(token_script(name, value))
+            except SpecError as error:
+                problems.append(f"{where}{error}")
+        elif field:
+            problems.append(f"{where}there is no token {name}: give it by {remedy(name)}")
+    if problems:
+        raise SpecError("\n".join(problems))
+    return found

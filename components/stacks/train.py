@@ -10,17 +10,17 @@ import pulumi
 from components.dataset.fetch import environment_script
 from components.kohya.plan import DATASET
 from components.kohya.resource import TrainingRun
-from components.remote.model import token_script
 from components.remote.resource import File, Folder, Reach, step
+from components.spec.tokens import HUGGING_FACE
 from components.stacks.asked import of_training
 from components.stacks.machine import described, rent
 from components.stacks.prepare import Prepared, prepare
 from components.stacks.price import priced
-from components.stacks.secret import hub_token
+from components.stacks.secret import host_tokens
 from components.vast.resource import SshKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from components.kohya.derive import Settings
     from components.spec.train import TrainJob
@@ -34,8 +34,8 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         SpecError: the job cannot be right; nothing was declared.
     """
-    token = hub_token()
-    ready = prepare(job, place, token=token is not None)
+    opens = host_tokens(job, place)
+    ready = prepare(job, place, token=HUGGING_FACE in opens)
     for warning in ready.warnings:
         pulumi.log.warn(warning)
     stack, launch = pulumi.get_stack(), ready.plan.launch
@@ -49,7 +49,7 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
         home=home,
         price=machine.price,
         limit=job.training.first_step,
-        opts=pulumi.ResourceOptions(depends_on=_preparations(job, ready, reach, token)),
+        opts=pulumi.ResourceOptions(depends_on=_preparations(job, ready, reach, opens)),
     )
     return {
         **described(machine),
@@ -65,20 +65,20 @@ def build(job: TrainJob, place: Callable[[str], str]) -> dict[str, Any]:
 
 
 def _preparations(
-    job: TrainJob, ready: Prepared, reach: Reach, token: pulumi.Output[str] | None
+    job: TrainJob, ready: Prepared, reach: Reach, opens: Mapping[str, pulumi.Output[str]]
 ) -> list[pulumi.Resource]:
     """Declare what training waits for."""
     steps = ready.plan
     found: list[pulumi.Resource] = [step(reach, steps.install)]
-    if steps.base_model.job:
-        found.append(step(reach, steps.base_model.job, before=token and token.apply(token_script)))
+    if model := steps.base_model.job:
+        found.append(step(reach, model, before=opens.get(model.token)))
     else:
         source = Path(job.base_model.local or "").expanduser()
         found.append(File("base-model", reach, str(source), path=steps.base_model.path))
     if steps.dataset:
         secrets = ready.secrets
         before = pulumi.Output.secret(environment_script(secrets)) if secrets else None
-        found.append(step(reach, steps.dataset, before=before))
+        found.append(step(reach, steps.dataset, before=before or opens.get(steps.dataset.token)))
     elif ready.manifest:
         source = Path(job.dataset.path or "").expanduser()
         found.append(Folder("dataset", reach, source, ready.manifest, folder=DATASET))

@@ -13,7 +13,8 @@ import pytest
 from image_machine import A100, RTX_4090
 
 from components.kohya.install import SD_SCRIPTS_COMMIT, trainer
-from components.remote.model import model, token_script
+from components.remote.model import model
+from components.remote.token import token_script
 from components.spec.model import BaseModelSource
 
 if TYPE_CHECKING:
@@ -342,7 +343,7 @@ def test_a_token_is_seen_in_no_process_and_no_log(machine: Machine) -> None:
     machine.write_facts(web=str(machine.home / "web"))
     source = BaseModelSource(huggingface="me/mine", file="it.safetensors")
     environment = {"WORKSPACE": str(machine.home)}
-    machine.run("/bin/bash", input=token_script(token), env=environment)
+    machine.run("/bin/bash", input=token_script("huggingface", token), env=environment)
     seen = machine.home / "seen"
     spy = machine.write(
         "spy/curl", f'#!/bin/bash\nps -eww -o args >> {seen}\nPATH=${{PATH#*:}}\nexec curl "$@"\n'
@@ -354,5 +355,5 @@ def test_a_token_is_seen_in_no_process_and_no_log(machine: Machine) -> None:
 
     assert done.stdout.splitlines()[-1] == "base model: it is no safetensors file"
     words = done.stdout + done.stderr + seen.read_text()
-    assert "-H @.fragua/secrets/huggingface" in words
+    assert "-H @.fragua/secrets/huggingface.token" in words
     assert token not in words

@@ -22,6 +22,8 @@ class HttpsServer:
         """Bytes after which the connection is closed, once."""
         self.paths: list[str] = []
         self.ranges: list[str | None] = []
+        self.token: str | None = None
+        """What opens it; None where nothing needs to."""
 
 
 @contextmanager
@@ -37,6 +39,9 @@ def serving(certificate: Path) -> Iterator[HttpsServer]:
             asked = self.headers.get("Range")
             state.paths.append(self.path)
             state.ranges.append(asked)
+            if state.token and self.headers.get("Authorization") != f"Bearer {state.token}":
+                self.send_error(401)
+                return
             if state.content is None:
                 self.send_error(404)
                 return

@@ -13,6 +13,7 @@ from https_server import HttpsServer, serving
 from node_workspace import Node
 
 from components.dataset.fetch import fetch
+from components.remote.token import token_script
 from components.spec.source import Source
 
 
@@ -126,6 +127,37 @@ def test_an_archive_that_cannot_be_unpacked_is_not_kept(
 
     assert (done.returncode, done.stderr) == (1, f"{says}\n")
     assert [path for path in node.workspace.rglob("*") if path.is_file()] == []
+
+
+def test_a_token_opens_an_archive_and_is_named_where_it_does_not(node: Node, server: HttpsServer) -> None:
+    server.content, server.token = archive(FILES), "sesame"
+    url = f"{server.url}/cat.zip"
+
+    done = node.fetch(archive={"url": url})
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        1,
+        "127.0.0.1 answers 401 or 403: it wants a token; name one by `token: NAME` beside the address",
+    )
+
+    mine = {"url": url, "token": "store"}
+    assert node.fetch(archive=mine).stdout == "the token store is not on the machine\n"
+
+    node.bash(token_script("store", "wrong"))
+    assert node.fetch(archive=mine).stdout.startswith("127.0.0.1 refuses the token store: ")
+
+    node.bash(token_script("store", "sesame"))
+    done = node.fetch(archive=mine)
+    assert (done.returncode, node.dataset) == (0, FILES)
+    assert len(server.paths) == 3
+
+
+def test_the_hub_s_token_opens_archives_there() -> None:
+    for host, sent in (("huggingface.co", "huggingface"), ("example.org", "")):
+        job = fetch(
+            Source.model_validate({"archive": {"url": f"https://{host}/a.zip"}}), "dataset", token=True
+        )
+        assert job
+        assert job.token == sent
 
 
 def test_an_archive_without_images_is_refused(node: Node, server: HttpsServer) -> None:

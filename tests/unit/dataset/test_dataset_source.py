@@ -15,6 +15,12 @@ RIGHT = [
     {"path": "datasets/cat"},
     {"archive": {"url": "https://example.org/cat.zip"}},
     {"archive": {"url": "https://example.org/cat.tar.gz?x=1&y=[2]", "sha256": "0" * 64}},
+    {
+        "archive": {
+            "url": "https://example.org:8443?X-Amz-Signature=1a&X-Amz-Security-Token=2b",
+            "token": "store_2",
+        }
+    },
     {"git": {"url": "https://example.org/me/cat.git", "commit": COMMIT}},
     {"rclone": {"remote": "store", "path": "bucket/a folder"}},
 ]
@@ -28,8 +34,15 @@ WRONG = {
     "has a user name or password in it, which would be kept in plain text; leave it out": {
         "archive": {"url": "https://me:secret@example.org/cat.zip"}
     },
-    "String should match pattern '^https://[^\\s\\\"\\\\]+$'": {
+    "write an https address, such as https://example.org/it; found 'http://example.org/cat.zip'": {
         "archive": {"url": "http://example.org/cat.zip"}
+    },
+    "write an https address, such as https://example.org/it; found 'https://$(id)/cat.zip'": {
+        "archive": {"url": "https://$(id)/cat.zip"}
+    },
+    "has token= in it, which would be kept in plain text; leave it out, and name a token for a model or an "
+    "archive by `token: NAME` beside the address": {
+        "archive": {"url": "https://example.org/cat.zip?a=1&token="}
     },
     "String should match pattern '^[0-9a-f]{64}$'": {
         "archive": {"url": "https://example.org/cat.zip", "sha256": "abc"}

@@ -1,4 +1,4 @@
-"""A hub, its store and another host as one https server on loopback, reached by their names."""
+"""A hub, a locked host, their store and an open host as one https server on loopback, reached by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography import x509
 from loopback_tls import listening
 
-HUB, STORE, OTHER = "huggingface.co", "store.example", "other.example"
+HUB, LOCKED, STORE, OTHER = "huggingface.co", "locked.example", "store.example", "other.example"
 STRANGER = "stranger.example"
 """A host without a certificate."""
 
@@ -32,11 +32,11 @@ class Hub:
 
     Attributes:
         content: of every file; None for a 404.
-        token: what opens the hub; None where nothing needs to.
+        token: what opens the hub and the locked host; None where nothing needs to.
         ranges: whether the server goes on in the middle.
         sized: whether it says how much will come.
         break_after: bytes after which the next whole answer breaks off.
-        leads_to: where the hub redirects, less the file's path.
+        leads_to: where both redirect, less the file's path.
     """
 
     curlrc: str = ""
@@ -66,13 +66,13 @@ def serving(certificate: Path) -> Iterator[Hub]:
             host = self.headers["Host"]
             asked = Asked(host, self.path, self.headers.get("Range"), self.headers.get("Authorization"))
             hub.asked.append(asked)
-            if host == HUB and hub.token and asked.authorization != f"Bearer {hub.token}":
+            if host in (HUB, LOCKED) and hub.token and asked.authorization != f"Bearer {hub.token}":
                 self.say(403 if asked.authorization else 401)
             elif host == STORE and asked.authorization:
                 self.say(400)
             elif hub.content is None:
                 self.say(404)
-            elif host == HUB:
+            elif host in (HUB, LOCKED):
                 self.say(302, Location=f"{hub.leads_to}{self.path}?signed=1")
             else:
                 self.give(hub.content, asked.range if hub.ranges else None)
@@ -101,9 +101,9 @@ def serving(certificate: Path) -> Iterator[Hub]:
                 end, hub.break_after = start + hub.break_after, None
             self.wfile.write(content[start:end])
 
-    names = [x509.DNSName(name) for name in (HUB, STORE, OTHER)]
+    names = [x509.DNSName(name) for name in (HUB, LOCKED, STORE, OTHER)]
     with listening(Handler, certificate, names) as port:
         hub.curlrc = "".join(
-            f"connect-to = {name}:443:127.0.0.1:{port}\n" for name in (HUB, STORE, OTHER, STRANGER)
+            f"connect-to = {name}:443:127.0.0.1:{port}\n" for name in (HUB, LOCKED, STORE, OTHER, STRANGER)
         )
         yield hub

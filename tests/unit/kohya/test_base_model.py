@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub import HUB, OTHER, STORE, STRANGER, Hub, serving
+from hub import HUB, LOCKED, OTHER, STORE, STRANGER, Hub, serving
 
 from components.errors import SpecError
-from components.remote.model import Model, model, token_script, uploaded
+from components.remote.model import Model, model, uploaded
+from components.remote.token import token_script
 from components.spec.model import BaseModelSource
 from components.spec.models import Upscaler
 
@@ -72,9 +73,9 @@ class Node:
             check=False,
         )
 
-    def bring(self, *, token: bool = False, **source: str) -> subprocess.CompletedProcess[str]:
-        self.file = self.workspace / base_model(BaseModelSource(**source), token=token).path
-        job = base_model(BaseModelSource(**source), token=token).job
+    def bring(self, *, token_there: bool = False, **source: str) -> subprocess.CompletedProcess[str]:
+        found = base_model(BaseModelSource(**source), token=token_there)
+        self.file, job = self.workspace / found.path, found.job
         assert job
         return self.bash(job.script)
 
@@ -198,7 +199,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 69
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (HTML, "it is a web page, not a model: take the address that downloads the file"),
+        (HTML, "it is a web page, not a model: take the file's own address, with its token"),
         (POINTER, "it is a Git LFS pointer, not the model: take the address that downloads the file"),
         (b"PK\x03\x04" * 500, "it is no safetensors file"),
         (MODEL[:50], "it is cut off within its header, after 50 bytes"),
@@ -225,19 +226,30 @@ def test_a_wrong_hash_is_told_after_a_second_try(node: Node, hub: Hub) -> None:
     assert (node.files, hub.downloads(OTHER)) == (set(), [None, None])
 
 
-def test_a_token_opens_the_hub_and_goes_nowhere_else(node: Node, hub: Hub) -> None:
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("huggingface", {"huggingface": "me/model", "file": "it.safetensors"}),
+        ("mine", {"huggingface": "me/model", "file": "it.safetensors", "token": "mine"}),
+        ("civitai", {"url": f"https://{LOCKED}/api/download/models/1", "token": "civitai"}),
+    ],
+)
+def test_a_token_opens_its_host_and_goes_nowhere_else(
+    node: Node, hub: Hub, name: str, source: dict[str, str]
+) -> None:
     hub.token = TOKEN
-    assert node.bash(token_script(f"{TOKEN}\n")).returncode == 0
-    secret = node.workspace / ".fragua/secrets/huggingface"
+    assert node.bash(token_script(name, f"{TOKEN}\n")).returncode == 0
+    secret = node.workspace / f".fragua/secrets/{name}.token"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
 
-    done = node.bring(huggingface="me/model", file="it.safetensors", token=True)
+    done = node.bring(**source, token_there=True)
 
     assert (done.returncode, node.file.read_bytes()) == (0, MODEL), done
-    assert {(one.host, one.authorization) for one in hub.asked} == {(HUB, f"Bearer {TOKEN}"), (STORE, None)}
+    asked = HUB if "huggingface" in source else LOCKED
+    assert {(one.host, one.authorization) for one in hub.asked} == {(asked, f"Bearer {TOKEN}"), (STORE, None)}
     seen = done.stdout + done.stderr + node.calls.read_text()
-    assert "-H @.fragua/secrets/huggingface" in seen
+    assert f"-H @.fragua/secrets/{name}.token" in seen
     assert TOKEN not in seen
     left = [
         path for path in node.workspace.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()
@@ -245,57 +257,85 @@ def test_a_token_opens_the_hub_and_goes_nowhere_else(node: Node, hub: Hub) -> No
     assert left == [secret]
 
 
-@pytest.mark.parametrize(
-    "url", [URL, f"https://{HUB}.example/m.safetensors", f"https://me@{HUB}/m.safetensors"]
-)
-def test_a_token_is_not_for_other_hosts(url: str) -> None:
+@pytest.mark.parametrize("url", [URL, f"https://{HUB}.example/m.safetensors", f"https://{HUB}:8443/a"])
+def test_the_hub_s_token_is_not_for_other_hosts(url: str) -> None:
     job = base_model(BaseModelSource(url=url), token=True).job
 
     assert job
+    assert job.token == ""
     assert "secrets" not in job.script
 
 
 def test_a_token_replaces_one_that_everybody_could_read(node: Node) -> None:
-    secret = node.workspace / ".fragua/secrets/huggingface"
+    secret = node.workspace / ".fragua/secrets/huggingface.token"
     secret.parent.mkdir(parents=True)
     secret.write_text("old")
     secret.chmod(0o644)
 
-    node.bash(token_script(TOKEN))
+    node.bash(token_script("huggingface", TOKEN))
 
     assert (secret.read_text(), secret.stat().st_mode & 0o777) == (f"Authorization: Bearer {TOKEN}\n", 0o600)
 
 
 @pytest.mark.parametrize("token", ["", " \n", "hf_a b", "hf_a\r\nX-Evil: 1", "hf_é"])
-def test_what_can_be_no_token_is_refused_without_showing_it(token: str) -> None:
-    with pytest.raises(SpecError, match="the token for Hugging Face is empty or has spaces") as caught:
-        token_script(token)
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("huggingface", "copy it again from huggingface.co/settings/tokens, and give it by .* or HF_TOKEN "),
+        (
+            "civitai",
+            "copy it again, and give it by `pulumi config set --secret civitai:token`, or CIVITAI_TOKEN",
+        ),
+    ],
+)
+def test_what_can_be_no_token_is_refused_without_showing_it(name: str, token: str, says: str) -> None:
+    with pytest.raises(SpecError, match=f"the token {name} is empty or no token: {says}") as caught:
+        token_script(name, token)
     assert "hf_" not in str(caught.value)
 
 
 GATED = f"{HUB} answers 401 or 403: the repository is gated, private or misspelled; set a token"
 REFUSED = (
-    f"{HUB} refuses the token: it is wrong or expired, or its account may not read the repository; "
-    "accept the conditions on the repository's page"
+    f"{HUB} refuses the token huggingface: it is wrong or expired, or may not read this; "
+    "accept the repository's conditions on its page"
 )
+WRONG = (
+    f"{LOCKED} refuses the token civitai: it is wrong or expired, or may not read this; "
+    "give another by `pulumi config set --secret civitai:token`, or CIVITAI_TOKEN in the environment"
+)
+REPOSITORY = {"huggingface": "me/model", "file": "it.safetensors"}
+CLOSED = {"url": f"https://{LOCKED}/a"}
 
 
 @pytest.mark.parametrize(
-    ("left", "token", "last"),
+    ("left", "there", "source", "last"),
     [
-        (None, False, GATED),
-        ("hf_other", True, REFUSED),
-        (None, True, "the token for Hugging Face is not on the machine"),
+        (None, False, REPOSITORY, GATED),
+        ("hf_other", True, REPOSITORY, REFUSED),
+        (None, True, REPOSITORY, "the token huggingface is not on the machine"),
+        (
+            None,
+            True,
+            CLOSED,
+            f"{LOCKED} answers 401 or 403: it wants a token; name one by `token: NAME` beside the address",
+        ),
+        (
+            "another",
+            False,
+            {**CLOSED, "token": "civitai"},
+            WRONG,
+        ),
+        (None, False, {**CLOSED, "token": "civitai"}, "the token civitai is not on the machine"),
     ],
 )
-def test_a_closed_repository_says_what_opens_it(
-    node: Node, hub: Hub, left: str | None, last: str, *, token: bool
+def test_a_closed_host_says_what_opens_it(
+    node: Node, hub: Hub, left: str | None, source: dict[str, str], last: str, *, there: bool
 ) -> None:
     hub.token = TOKEN
     if left:
-        node.bash(token_script(left))
+        node.bash(token_script(source.get("token", "huggingface"), left))
 
-    done = node.bring(huggingface="me/model", file="it.safetensors", token=token)
+    done = node.bring(**source, token_there=there)
 
     assert_refused(done, last)
     assert node.files == set()
