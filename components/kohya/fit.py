@@ -135,7 +135,8 @@ def _ladder(job: TrainJob, images: int | None) -> Iterator[Shape]:
         given = "Adafactor"  # alone steps within the backward pass, and rounds bf16 well
     for rung in _LORA_LADDER if lora else _FULL_LADDER:
         optimizer = given or rung.optimizer
-        possible = optimizer == "Adafactor" and processes == training.gradient_accumulation == 1 and not lora
+        alone = processes == training.gradient_accumulation == 1
+        possible = optimizer == "Adafactor" and alone and training.precision == "bf16" and not lora
         fused = _given(training.fused, possible and bool(rung.fused or training.full_bf16))
         bf16 = rung.full_bf16 and fused and training.precision == "bf16"
         yield Shape(

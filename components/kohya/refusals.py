@@ -35,6 +35,7 @@ def refusals(
     *,
     interruptible: bool = False,
     packages: Collection[str] = (),
+    models: Collection[str] = (),
 ) -> list[Problem]:
     """Return what would go wrong in a training, the worst first.
 
@@ -47,6 +48,7 @@ def refusals(
         gpu_count: how many GPUs train together.
         interruptible: whether the node may be taken away at any time.
         packages: what is installed, by the names that Python imports, beside sd-scripts' requirements.
+        models: names of the GPUs that it may get.
     """
     if found := misfits(config):
         return found
@@ -54,7 +56,15 @@ def refusals(
     everything = values(LORA, {}) | values(FULL, {}) | values(script, given)
     datasets = tuple(resolved(config, given))
     situation = Situation(
-        script, SimpleNamespace(**everything), given, config, datasets, gpu_count, interruptible, packages
+        script=script,
+        o=SimpleNamespace(**everything),
+        given=given,
+        config=config,
+        datasets=datasets,
+        gpus=gpu_count,
+        interruptible=interruptible,
+        packages=packages,
+        models=models,
     )
     problems = broken(RULES, situation)
     return sorted(problems, key=lambda problem: _WORST_FIRST.index(problem.severity))

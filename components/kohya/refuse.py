@@ -18,6 +18,7 @@ from components.kohya.names import check_names
 from components.kohya.options import check_extra
 from components.kohya.problem import Problem, Severity, suggestion
 from components.kohya.refusals import RULES, refusals
+from components.spec import gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,6 +68,9 @@ def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable
             warnings.append(words)
         else:
             stopping.append(f"{words}; or accept it: add {problem.rule} to `consent:`")
+    warnings += [
+        f"{place('node.gpu.models')}node.gpu.models: {doubt}" for doubt in gpus.doubts(job.node.gpu.models)
+    ]
     if stopping:
         raise SpecError("\n".join(dict.fromkeys(stopping)))
     return list(dict.fromkeys(warnings))
@@ -94,6 +98,7 @@ def _options(job: TrainJob, settings: Settings) -> Iterator[tuple[str, Problem]]
             settings.shape.processes,
             interruptible=job.node.bid is not None,
             packages=packages,
+            models=[name for model in job.node.gpu.models for name in gpus.names(model)],
         ),
     ):
         yield _field(problem, extra), problem

@@ -6,6 +6,13 @@ VRAM: the cards' nominal sizes; Vast.ai lists some names with several sizes.
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 VRAM: dict[str, tuple[int, ...]] = {
     "A10": (24,),
     "A100 PCIE": (40, 80),
@@ -67,6 +74,14 @@ VRAM: dict[str, tuple[int, ...]] = {
     "Tesla V100": (16, 32),
 }
 
+_BEFORE_AMPERE: Final = ("GTX ", "Q RTX ", "Quadro ", "RTX 20", "Tesla ", "TITAN ", "Titan ")
+"""How the names begin of cards below compute capability 8.0, by NVIDIA's table of them."""
+
+
+def has_bf16(name: str) -> bool:
+    """Tell whether the card called `name` computes in bf16; a card that is not known here does."""
+    return not name.startswith(_BEFORE_AMPERE)
+
 
 def names(model: str) -> list[str]:
     """Return Vast.ai's names for `model`: itself, or the members of a family such as `A100`.
@@ -80,5 +95,31 @@ def names(model: str) -> list[str]:
 
 def known() -> list[str]:
     """Return every name and family that a job file may use, for suggestions."""
-    families = {"A100", "H100", "H200", "GH200"}
+    families = {"A100", "H100", "H200", "GH200", "RTX PRO 6000"}
     return sorted(families | VRAM.keys())
+
+
+def meant(name: str) -> str:
+    """Return what is known here by a name that only capitals, spaces, hyphens or O for 0 tell from `name`."""
+    return {_plain(each): each for each in known()}.get(_plain(name), "")
+
+
+def doubts(models: Iterable[str]) -> list[str]:
+    """Say of each of `models` that is not known here that it is asked for as it stands, and what it may mean.
+
+    That is no error: cards come out, and a name that nobody has costs nothing.
+    """
+    lower = {each.lower(): each for each in known()}
+    found = []
+    for model in models:
+        if model.lower() not in lower:
+            near = get_close_matches(model.lower(), lower, n=1, cutoff=0.75)
+            guess = f"; did you mean {lower[near[0]]!r}?" if near else ""
+            found.append(
+                f"{model!r} is no GPU that is known here, and the market is asked for it as it stands{guess}"
+            )
+    return found
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s-]", "", name).lower().replace("o", "0")

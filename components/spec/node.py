@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from difflib import get_close_matches
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -16,10 +15,8 @@ def _known_gpu(name: str) -> str:
     spelled = name.replace("_", " ")
     if spelled in gpus.known():
         return spelled
-    known = {each.lower(): each for each in gpus.known()}
-    near = get_close_matches(spelled.lower(), known, n=1, cutoff=0.75)
-    if near:
-        raise ValueError(f"Vast.ai lists no GPU named {name!r}; did you mean {known[near[0]]!r}?")
+    if meant := gpus.meant(spelled):
+        raise ValueError(f"Vast.ai lists no GPU named {name!r}; did you mean {meant!r}?")
     return spelled
 
 

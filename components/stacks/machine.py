@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.remote.resource import Reach
+from components.spec import gpus
 from components.stacks.asked import of_machine
 from components.stacks.price import priced
 from components.vast.resource import Instance, SshKey
@@ -24,6 +25,8 @@ def build(job: MachineJob, place: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         SpecError: its price cannot be right; nothing was declared.
     """
+    for doubt in gpus.doubts(job.node.gpu.models):
+        pulumi.log.warn(f"{place('node.gpu.models')}node.gpu.models: {doubt}")
     price = priced(of_machine(job), place)
     machine, _ = rent(price, SshKey("key"))
     return {**described(machine), **price.outputs}

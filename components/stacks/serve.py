@@ -13,6 +13,7 @@ from components.comfyui.gateway import PACKAGES
 from components.comfyui.plan import Plan, digest, plan
 from components.errors import SpecError
 from components.remote.manifest import Manifest, scan, sha256
+from components.spec import gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,13 +45,13 @@ class Ready:
         return digest(*(manifest.digest for manifest in self.code.values()))
 
 
-def ready(job: InferJob, place: Callable[[str], str], *, token: bool = False) -> Ready:
+def ready(job: InferJob, place: Callable[[str], str], *, token: bool) -> Ready:
     """Check and plan `job`.
 
     Args:
         job: the job.
         place: tells where a field of it stands, such as `configs/my.yaml:12: `.
-        token: whether there is a token for Hugging Face; without one nothing but the fetching differs.
+        token: whether there is a token for Hugging Face.
 
     Raises:
         SpecError: the job cannot be right; one line a problem.
@@ -91,6 +92,7 @@ def _lines(error: ValueError) -> list[str]:
 
 
 def _warnings(job: InferJob) -> Iterator[str]:
+    yield from (f"node.gpu.models: {doubt}" for doubt in gpus.doubts(job.node.gpu.models))
     if job.node.gpu.count > 1:
         yield f"node.gpu.count: ComfyUI uses one GPU, and {job.node.gpu.count} are rented"
     if job.node.bid is not None:

@@ -118,6 +118,26 @@ def test_what_is_accepted_by_name_is_only_told() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "meant"),
+    [
+        ("RTX 6090", "; did you mean 'RTX 5090'?"),
+        ("RTX 5080 Ti", "; did you mean 'RTX 5070 Ti'?"),
+        ("MI300X", ""),
+    ],
+)
+def test_a_gpu_that_may_have_come_out_lately_is_asked_for_with_a_warning(model: str, meant: str) -> None:
+    found = prepared(
+        {"models: [A100]": f"models: [A100, {model}, RTX PRO 6000]", "  epochs: 10": "  precision: fp16"}
+    )
+
+    [warning] = found.warnings
+    assert warning == (
+        f"job.yaml:5: node.gpu.models: {model!r} is no GPU that is known here, and the market is asked for "
+        f"it as it stands{meant}"
+    )
+
+
 def test_what_is_too_large_may_begin_where_it_may_become_smaller() -> None:
     edits = {
         "    models: [A100]\n    vram: 40\n": "    models: [RTX 3090]\n",

@@ -1,4 +1,4 @@
-"""What goes wrong only with several GPUs, or on a node that may be taken away at any time."""
+"""What goes wrong only with old or several GPUs, or on a node that may be taken away at any time."""
 
 from __future__ import annotations
 
@@ -24,6 +24,14 @@ def _saves_epochs(s: Situation) -> bool:
 
 
 NODE: Final = (
+    Rule(
+        "bf16-before-ampere",
+        "mixed_precision",
+        lambda s: s.o.mixed_precision == "bf16" and s.without_bf16,
+        "{s.without_bf16} cannot compute in bf16, which came with Ampere: steps fail, or take far longer",
+        "set mixed_precision fp16, or take newer GPUs",
+        CONSENT,
+    ),
     Rule(
         "several-gpus-fused",
         "fused_backward_pass",

@@ -103,6 +103,14 @@ REFUSED: Final = (
         "set gradient_accumulation_steps to 1, or leave fused_backward_pass out",
     ),
     Rule(
+        "fused-fp16",
+        "fused_backward_pass",
+        lambda s: s.full and s.o.fused_backward_pass and s.o.mixed_precision == "fp16",
+        "fp16's scaled gradients are scaled back once for all weights, and here each steps alone: the first "
+        "step fails",
+        "set mixed_precision bf16, or leave fused_backward_pass out",
+    ),
+    Rule(
         "block-rates",
         "block_lr",
         lambda s: s.o.block_lr and _wrong_block_rates(s),

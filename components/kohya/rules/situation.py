@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from components.kohya.names import optimizer_of, relative_step
 from components.kohya.options import FULL
 from components.kohya.problem import Problem, Severity
+from components.spec import gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -41,6 +42,7 @@ class Situation:
         gpus: how many GPUs train together.
         interruptible: whether the node may be taken away at any time.
         packages: what is installed beside sd-scripts' requirements.
+        models: names of the GPUs that it may get.
     """
 
     script: Script
@@ -51,6 +53,7 @@ class Situation:
     gpus: int
     interruptible: bool
     packages: Collection[str]
+    models: Collection[str]
 
     @property
     def full(self) -> bool:
@@ -86,6 +89,11 @@ class Situation:
     def relative_step(self) -> bool:
         """Whether Adafactor finds its own learning rate."""
         return relative_step(self.given)
+
+    @property
+    def without_bf16(self) -> str:
+        """Those of the GPUs that do not compute in bf16, in words."""
+        return ", ".join(name for name in self.models if not gpus.has_bf16(name))
 
     @property
     def previews(self) -> bool:

@@ -82,6 +82,18 @@ def test_what_a_job_changes_changes_the_service_and_nothing_else(tmp_path: Path)
     assert one.install.digest == other.install.digest
 
 
+def test_what_may_surprise_is_told_before_it_costs(tmp_path: Path) -> None:
+    node = {"gpu": {"models": ["RTX 4O70 Ti S"], "count": 2}, "image": "vastai/comfy:latest", "bid": 0.2}
+    warnings = made(example(tmp_path, node={**node, "disk": 60, "max_price": 1})).warnings
+
+    assert [warning.partition(":")[0] for warning in warnings] == [
+        "node.gpu.models",
+        "node.gpu.count",
+        "node.bid",
+    ]
+    assert warnings[0].endswith("; did you mean 'RTX 4070 Ti'?")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -1,8 +1,8 @@
 """For each rule a training that breaks it, and the nearest one that does not.
 
 A training is the default one of fragua with some options changed; None takes an option away. `dataset`,
-`subset` and `general` change the dataset configuration, `subsets` adds to it, and `gpus`, `interruptible` and
-`packages` are the node.
+`subset` and `general` change the dataset configuration, `subsets` adds to it, and `gpus`, `interruptible`,
+`packages` and `models` are the node.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from components.kohya.options import FULL, LORA, Script
 
-NODE = ("gpus", "interruptible", "packages")
+NODE = ("gpus", "interruptible", "packages", "models")
 FILE = ("dataset", "subset", "general", "subsets", "datasets")
 
 
@@ -73,6 +73,7 @@ CASES = [
     ),
     Case("fused-optimizer", FULL, {"fused_backward_pass": True}, FUSED),
     Case("fused-accumulation", FULL, {**FUSED, "gradient_accumulation_steps": 2}, FUSED),
+    Case("fused-fp16", FULL, {**FUSED, "mixed_precision": "fp16"}, FUSED),
     Case("block-rates", FULL, {"block_lr": ",".join(["1e-6"] * 22)}, {"block_lr": ",".join(["1e-6"] * 23)}),
     Case("sd2", LORA, {"v2": True}, {"v2": None}),
     Case(
@@ -293,6 +294,12 @@ CASES = [
         LORA,
         {"dataset": {"validation_split": 1.0}},
         {"dataset": {"validation_split": 0.9}},
+    ),
+    Case(
+        "bf16-before-ampere",
+        LORA,
+        {"models": ("RTX 3090", "Tesla T4")},
+        {"models": ("RTX 3090", "Tesla T4"), "mixed_precision": "fp16"},
     ),
     Case("several-gpus-fused", FULL, {"gpus": 2, **FUSED}, {"gpus": 1, **FUSED}),
     Case(

@@ -78,7 +78,7 @@ def test_the_shape_by_vram(kind: str, gb: float, shape: str) -> None:
         ({"full_bf16": True}, 24, "Adafactor 8 checkpointed fused bf16"),
         ({"fused": False}, 24, "Adafactor 1 checkpointed"),
         ({"gradient_accumulation": 2}, 24, "Adafactor 1 checkpointed"),
-        ({"precision": "fp16"}, 16, "Adafactor 1 checkpointed fused"),
+        ({"precision": "fp16"}, 48, "AdamW8bit 8 checkpointed"),
         ({"batch_size": 3}, 40, "AdamW8bit 3 checkpointed"),
     ],
 )

@@ -40,6 +40,7 @@ def broken(script: Script, changes: dict[str, Any]) -> set[str]:
         changes.get("gpus", 1),
         interruptible=changes.get("interruptible", False),
         packages=changes.get("packages", ()),
+        models=changes.get("models", ()),
     )
     return {problem.rule for problem in found}
 
