@@ -45,13 +45,13 @@ class Ready:
         return digest(*(manifest.digest for manifest in self.code.values()))
 
 
-def ready(job: InferJob, place: Callable[[str], str], *, token: bool) -> Ready:
+def ready(job: InferJob, place: Callable[[str], str], *, token: bool = False) -> Ready:
     """Check and plan `job`.
 
     Args:
         job: the job.
         place: tells where a field of it stands, such as `configs/my.yaml:12: `.
-        token: whether there is a token for Hugging Face.
+        token: whether there is a token for Hugging Face; without one nothing but the fetching differs.
 
     Raises:
         SpecError: the job cannot be right; one line a problem.
