@@ -134,8 +134,9 @@ class Simulator:
 
     def _real_machines(self) -> MakeHost:
         from simulator.machine.host import make_host  # noqa: PLC0415 - tests bring their own machines
+        from simulator.machine.internet import Internet  # noqa: PLC0415 - likewise
 
-        return partial(make_host, api=self._socket.getsockname()[1])
+        return partial(make_host, internet=Internet(self._socket.getsockname()[1]))
 
     async def _tick(self, world: World, serving: asyncio.Task[None]) -> None:
         count = 0

@@ -6,6 +6,8 @@ message is JSON with file descriptors; the first descriptor is a socket for the 
 - the first message describes the container (`Container`); the answer is a descriptor of its root
   directory, or `{"error": ...}`;
 - `{"socket": family}` is answered with a TCP socket of this network namespace;
+- `{"doors": ports}` makes it listen at those of 127.0.0.1, or at others once a list of them was sent the
+  other way; each connection follows as its port and a descriptor;
 - `{"argv", "env", "cwd"}` with three more descriptors runs a program on them; without them, on a
   new terminal whose master is the answer's descriptor. `{"exit": n}` or `{"signal": n}` follows
   when it has ended; a number sent the other way is a signal for its process group.
@@ -27,6 +29,7 @@ import signal
 import socket
 import sys
 import termios
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,6 +46,7 @@ class Agent:
         """Serve what arrives on `control`."""
         self._control = control
         self._replies: dict[int, socket.socket] = {}
+        self._doors: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
 
     def serve(self) -> None:
@@ -63,13 +67,17 @@ class Agent:
                     os.read(wakeup, 512)
                     self._reap()
                 else:
-                    self._relay_signal(key.data)
+                    key.data()
 
     def _answer(self, request: dict[str, Any], fds: list[int]) -> None:
         reply = socket.socket(fileno=fds[0])
         if "socket" in request:
             with reply, socket.socket(request["socket"], socket.SOCK_STREAM) as made:
                 _send_fd(reply, made.fileno())
+            return
+        if "doors" in request:
+            self._selector.register(reply, selectors.EVENT_READ, partial(self._change_doors, reply))
+            self._open_doors(reply, set(request["doors"]))
             return
         streams = fds[1:]
         if not streams:
@@ -83,7 +91,7 @@ class Agent:
         for fd in streams:
             os.close(fd)
         self._replies[pid] = reply
-        self._selector.register(reply, selectors.EVENT_READ, pid)
+        self._selector.register(reply, selectors.EVENT_READ, partial(self._relay_signal, pid))
 
     def _reap(self) -> None:
         """Collect every ended child: programs, and orphans that process 1 inherited."""
@@ -103,6 +111,25 @@ class Agent:
                     os.kill(pid, int(number))
             else:
                 self._selector.unregister(reply)
+
+    def _change_doors(self, reply: socket.socket) -> None:
+        if message := reply.recv(MESSAGE_LIMIT):
+            self._open_doors(reply, set(json.loads(message)))
+        else:
+            self._selector.unregister(reply)
+            self._open_doors(reply, set())
+
+    def _open_doors(self, reply: socket.socket, ports: set[int]) -> None:
+        """Listen at `ports` and no others."""
+        for port in self._doors.keys() - ports:
+            door = self._doors.pop(port)
+            self._selector.unregister(door)
+            door.close()
+        for port in ports - self._doors.keys():
+            with contextlib.suppress(OSError):  # a program here has it
+                door = self._doors[port] = socket.create_server(("127.0.0.1", port), backlog=128)
+                door.setblocking(False)
+                self._selector.register(door, selectors.EVENT_READ, partial(_pass_on, door, port, reply))
 
     def _close(self, reply: socket.socket, answer: dict[str, int]) -> None:
         with contextlib.suppress(KeyError):
@@ -136,6 +163,12 @@ def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
 
 def _send_fd(reply: socket.socket, fd: int) -> None:
     socket.send_fds(reply, [b"{}"], [fd])
+
+
+def _pass_on(door: socket.socket, port: int, reply: socket.socket) -> None:
+    """Hand a connection at a door to the simulator, unless either has gone."""
+    with contextlib.suppress(OSError), door.accept()[0] as client:
+        socket.send_fds(reply, [json.dumps(port).encode()], [client.fileno()])
 
 
 def _disguise() -> None:

@@ -36,6 +36,7 @@ PROGRAMS = Path(__file__).parents[1] / "image"
 SITE = Path(PIL.__file__).parents[1]
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ADDRESS = "172.17.0.2"  # the first one that Docker's bridge gives out
+DEBIAN = ("haproxy",)  # programs of this host that an image has only once apt has installed them
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -63,6 +64,8 @@ class Files:
             "/opt/simulated/wheels": SITE,
             "/opt/simulated/image": PROGRAMS,
         }
+        self._debian = {name: Path(path).resolve() for name in DEBIAN if (path := shutil.which(name))}
+        self._shown |= {f"/opt/simulated/{name}": path for name, path in self._debian.items()}
         if web:
             self._shown["/opt/simulated/web"] = web
 
@@ -94,6 +97,7 @@ class Files:
                 (etc / name).write_text(text)
         link(etc / "os-release", "../usr/lib/os-release")
         total = self._spec.ram * 1024
+        (self.root / "hidden").touch(0o644)
         (self.root / "meminfo").write_text(
             f"MemTotal:       {total:>8} kB\nMemFree:        {total * 9 // 10:>8} kB\n"
             f"MemAvailable:   {total * 9 // 10:>8} kB\nBuffers:               0 kB\n"
@@ -115,6 +119,11 @@ class Files:
                 binds += [_bind(found, f"{inside}/{found.name}") for found in _existing(host, parts[inside])]
             else:
                 binds.append(_bind(host, inside, writable=host == self._local))
+        binds += [
+            _bind(self.root / "hidden", str(path))
+            for path in self._debian.values()
+            if path.is_relative_to("/usr") and not path.is_relative_to("/usr/local")
+        ]
         binds.append(_bind(self.root / "meminfo", "/proc/meminfo"))
         return {
             "isolation": isolation.value,
@@ -158,6 +167,13 @@ class Files:
         elif sysconfig.get_config_var("Py_ENABLE_SHARED") and sys.base_prefix != "/usr":
             variables["LD_LIBRARY_PATH"] = "/opt/simulated/python/lib"
         return variables
+
+    def debian(self) -> dict[str, tuple[str, str]]:
+        """Return what apt can really install: by package, its program, and where that is to be found then."""
+        return {
+            name: (self.seen_path(f"/opt/simulated/{name}"), self.seen_path(f"/usr/local/bin/{name}"))
+            for name in self._debian
+        }
 
     def install_python(self, prefix: str) -> None:
         """Make a virtual environment of the host's Python at `prefix`."""

@@ -18,6 +18,7 @@ import asyncssh
 
 from simulator.machine import environment, image
 from simulator.machine.filesystem import ADDRESS, Files
+from simulator.machine.internet import PUBLIC_ADDRESS, Internet, WayOut
 from simulator.machine.ports import PublicPort, relay, reserve
 from simulator.machine.sandbox import Isolation, Sandbox, SandboxError
 from simulator.machine.session import Account
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from simulator.clock import Clock
     from simulator.machine.spec import Host, MachineSpec
 
-PUBLIC_ADDRESS = "127.0.0.1"
-CONTAINERS_ADDRESS = "127.0.0.2"  # from which the API hears them
 WEB_VARIABLE = "FRAGUA_SIMULATOR_WEB"
 MAX_PORT = 65535
 
@@ -49,7 +48,7 @@ class Machine:
         *,
         isolation: Isolation | None = None,
         web: Path | None = None,
-        api: int | None = None,
+        internet: Internet | None = None,
     ) -> None:
         """Describe a machine whose files live under `root`.
 
@@ -59,13 +58,13 @@ class Machine:
             root: directory of its own; a machine that was here before keeps its disk and host key.
             isolation: how far it is kept apart; by default as far as this host allows.
             web: folder tree `<host>/<path>` that stands for the internet.
-            api: port of the API on this host, which the container too finds at its 127.0.0.1.
+            internet: what it reaches from inside; nothing by default.
         """
         self._spec = spec
         self._clock = clock
         self._scale = 0.0
         self._wanted = isolation
-        self._api = api
+        self._internet = internet or Internet()
         self._files = Files(root, spec, web)
         self._files.create()
         self._log = root / "log"
@@ -78,6 +77,7 @@ class Machine:
         self._proxy_port: int = self._proxy.getsockname()[1]
         self._sandbox: Sandbox | None = None
         self._listening: list[PublicPort] = []
+        self._way_out: WayOut | None = None
         self._held: list[socket.socket] = []
         self._ports: dict[str, int] = {}
         self._keys: list[str] = []
@@ -125,8 +125,8 @@ class Machine:
         self._sandbox = await self._open_sandbox()
         try:
             self._write_facts()
-            await self._open_api(self._sandbox)
             asked = self._open_ports(self._sandbox)
+            self._join(self._sandbox)
             variables = environment.container_environment(self._spec, asked, self._keys, PUBLIC_ADDRESS)
             if image.is_vast_image(self._spec.image):
                 text = environment.format_environment(variables)
@@ -141,6 +141,9 @@ class Machine:
         if self._sandbox:  # before its ports: a closed connection would let programs react
             sandbox, self._sandbox = self._sandbox, None
             await sandbox.close()
+        if self._way_out:
+            way_out, self._way_out = self._way_out, None
+            await way_out.close()
         for held in self._held:
             held.close()
         await asyncio.gather(*(port.close() for port in self._listening))
@@ -187,21 +190,16 @@ class Machine:
             return sandbox
         raise SandboxError("; ".join(refusals))
 
-    async def _open_api(self, sandbox: Sandbox) -> None:
-        """Let the container reach the API, and no more of this host; not even the control plane."""
-        if self._api is None or sandbox.isolation is Isolation.NONE:
+    def _join(self, sandbox: Sandbox) -> None:
+        """Let the container reach the internet, and no more of this host; not even the control plane."""
+        if sandbox.isolation is Isolation.NONE:
             return
-        address = PUBLIC_ADDRESS, self._api
-
-        async def serve(client: socket.socket) -> None:
-            with socket.socket() as outer:
-                outer.setblocking(False)
-                outer.bind((CONTAINERS_ADDRESS, 0))
-                await asyncio.get_running_loop().sock_connect(outer, address)
-                await relay(client, outer)
-
-        listener = await sandbox.listen(self._api)
-        self._listening.append(PublicPort(Traffic(), serve, listener=listener))
+        self._way_out = WayOut(sandbox.doors(self._internet.api), self._internet, self._traffic)
+        ssh = self._ports.get("22/tcp")
+        self._internet.join(
+            self._way_out,
+            (port for name, port in self._ports.items() if name.endswith("/tcp") and port != ssh),
+        )
 
     def _open_ports(self, sandbox: Sandbox) -> dict[str, int]:
         """Open every public port; return the numbers by the port that was asked for."""
@@ -282,10 +280,10 @@ class Machine:
             sandbox.spawn(argv, env, env["HOME"], *streams).close()
 
 
-def make_host(spec: MachineSpec, clock: Clock, root: Path, *, api: int | None = None) -> Host:
-    """Return the machine of a contract, down; its files live under `root`, the API is at port `api`."""
+def make_host(spec: MachineSpec, clock: Clock, root: Path, *, internet: Internet) -> Host:
+    """Return the machine of a contract, down; its files live under `root`, it reaches that `internet`."""
     web = os.environ.get(WEB_VARIABLE)
-    return Machine(spec, clock, root, web=Path(web) if web else None, api=api)
+    return Machine(spec, clock, root, web=Path(web) if web else None, internet=internet)
 
 
 def _reserve_again(file: Path) -> socket.socket:

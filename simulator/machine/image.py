@@ -94,6 +94,7 @@ def write_facts(files: Files, spec: MachineSpec, scale: float) -> None:
         "image": spec.image,
         "web": files.seen_path("/opt/simulated/web") if web.is_dir() else None,
         "wheels": files.seen_path("/opt/simulated/wheels"),
+        "debian": files.debian(),
         "faults": sorted(spec.faults),
     }
     file = files.host_path("/etc/simulated.json")

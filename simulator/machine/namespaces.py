@@ -132,6 +132,8 @@ def enter(container: Container) -> None:
 
 def _mount_proc(proc: Path) -> None:
     _mount("proc", proc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    # Programs here call from other ports than those at which the simulator has doors: the host's public ones.
+    (proc / "sys/net/ipv4/ip_local_port_range").write_text("10000 32767")
     # Root without a user namespace could change the host's kernel through these two.
     for path in (proc / "sys", proc / "sysrq-trigger"):
         if path.exists():

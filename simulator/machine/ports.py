@@ -82,17 +82,12 @@ class PublicPort:
         traffic: Traffic,
         serve: Callable[[socket.socket], Awaitable[None]],
         number: int = 0,
-        listener: socket.socket | None = None,
     ) -> None:
-        """Listen on `number` (any free port by default), or accept from a `listener` that listens already.
-
-        `serve` owns the socket it is given.
-        """
+        """Listen on `number` (any free port by default); `serve` owns the socket it is given."""
         self._traffic = traffic
         self._serve = serve
-        self._listener = listener or reserve(number)
-        if listener is None:
-            self._listener.listen(128)
+        self._listener = reserve(number)
+        self._listener.listen(128)
         self.number: int = self._listener.getsockname()[1]
         self._tasks = {asyncio.create_task(self._accept())}
 

@@ -117,6 +117,39 @@ class Program:
             self._reply.send(str(number).encode())
 
 
+class Doors:
+    """Ports at 127.0.0.1, as seen from inside, behind which the simulator is.
+
+    The container's first process holds them, so that they take no descriptors here.
+    """
+
+    def __init__(self, reply: socket.socket) -> None:
+        """Talk to the container over `reply`."""
+        self._reply = reply
+
+    def open(self, ports: set[int]) -> None:
+        """Listen at `ports` and no others; a port that a program inside has is that program's."""
+        with contextlib.suppress(OSError):  # the container is gone
+            self._reply.send(json.dumps(sorted(ports)).encode())
+
+    async def accept(self) -> tuple[int, socket.socket]:
+        """Return the next connection, and the port that it was made to.
+
+        Raises:
+            ConnectionResetError: the container is gone.
+        """
+        data, fds = await _receive(self._reply)
+        if not fds:
+            raise ConnectionResetError(GONE)
+        client = socket.socket(fileno=fds[0])
+        client.setblocking(False)
+        return json.loads(data), client
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._reply.close()
+
+
 class Sandbox:
     """One running container.
 
@@ -216,19 +249,9 @@ class Sandbox:
             raise
         return inner
 
-    async def listen(self, port: int) -> socket.socket:
-        """Return a socket that listens at 127.0.0.1 as seen from inside.
-
-        Raises:
-            OSError: the port is taken.
-        """
-        with _ask(self._control, {"socket": socket.AF_INET}) as reply:
-            fd = await _receive_fd(reply)
-        listener = socket.socket(fileno=fd)
-        listener.setblocking(False)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-        return listener
+    def doors(self, ports: set[int]) -> Doors:
+        """Return what takes connections that programs inside make to those `ports` of 127.0.0.1."""
+        return Doors(_ask(self._control, {"doors": sorted(ports)}))
 
     async def close(self) -> None:
         """Kill every process of the container at once; returns when all are gone."""

@@ -81,6 +81,16 @@ def test_apt_installs_what_it_knows_and_once(machine: Machine, program: str) -> 
     assert (unknown.returncode, unknown.stderr) == (100, "E: Unable to locate package nosuch\n")
 
 
+def test_apt_finds_haproxy_where_this_host_has_it_alone(machine: Machine) -> None:
+    missing = machine.run("apt-get", "install", "-y", "haproxy")
+    assert (missing.returncode, missing.stderr) == (100, "E: Unable to locate package haproxy\n")
+
+    found = machine.home / "haproxy"
+    machine.write_facts(debian={"haproxy": ["/bin/true", str(found)]})
+    assert machine.run("apt-get", "install", "-y", "haproxy").returncode == 0
+    assert machine.run(str(found)).returncode == 0
+
+
 def test_a_closed_pipe_ends_a_program_without_a_word(machine: Machine) -> None:
     done = machine.run("/bin/bash", "-c", "for i in 1 2 3 4 5; do free | true; echo ${PIPESTATUS[0]}; done")
 

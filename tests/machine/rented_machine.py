@@ -17,6 +17,7 @@ import pytest
 
 from simulator.clock import Clock
 from simulator.machine.host import Machine
+from simulator.machine.internet import Internet
 from simulator.machine.sandbox import Isolation, SandboxError
 from simulator.machine.spec import MachineSpec
 
@@ -151,6 +152,7 @@ class Yard:
     key: Path
     loop: LoopThread
     rented: list[Rented] = field(default_factory=list)
+    internet: Internet = field(default_factory=Internet)
 
     def make(
         self,
@@ -165,7 +167,9 @@ class Yard:
 
         async def build() -> Machine:
             spec = replace(SPEC, **changes)
-            return Machine(spec, clock or Clock(60), root, isolation=isolation, web=web)
+            return Machine(
+                spec, clock or Clock(60), root, isolation=isolation, web=web, internet=self.internet
+            )
 
         root = self.root / (name or f"machine{len(self.rented)}")
         machine = Rented(self.loop.run(build()), root, self.key, self.loop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,7 @@ def test_the_facts_are_those_of_the_offer(machine: Rented) -> None:
     ] * SPEC.gpu_count
     assert len({gpu["uuid"] for gpu in gpus}) == SPEC.gpu_count
     assert facts.pop("wheels") == machine.host._files.seen_path("/opt/simulated/wheels")
+    assert facts.pop("debian").keys() <= {"haproxy"}
     assert facts == {
         "scale": 60,
         "inet_down_mbps": 900,
@@ -130,6 +132,13 @@ def test_the_web_is_a_folder_that_is_shown(yard: Yard, isolation: Isolation) -> 
     path = "/etc/simulated.json" if isolation is not Isolation.NONE else "$SIMULATED_MACHINE"
     folder = json.loads(machine.output(f"cat {path}"))["web"]
     assert machine.output(f"cat {folder}/example.com/model.safetensors") == "weights"
+
+
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="no haproxy: apt-get install haproxy")
+def test_what_apt_installs_is_not_there_before(contained: Rented) -> None:
+    assert contained.ssh("haproxy -v").returncode == 126
+    contained.output("apt-get install -y haproxy")
+    assert "HAProxy" in contained.output("haproxy -v")
 
 
 @pytest.mark.parametrize(

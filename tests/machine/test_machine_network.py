@@ -9,6 +9,8 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import Mock
 
 import asyncssh
 import pytest
@@ -17,6 +19,7 @@ from rented_machine import Rented, Yard, poll
 from simulator.machine.sandbox import Isolation
 
 MEGABYTE = 1_000_000
+SERVES_TWO = "cd /root; echo two > name; seq 100000 > large; python3 -m http.server 8188"
 SERVER = """
 from http.server import *
 ThreadingHTTPServer.request_queue_size = 128
@@ -71,6 +74,43 @@ def test_two_machines_serve_the_same_port_without_knowing_of_each_other(yard: Ya
     assert (fetch(one.host.ports["8188/tcp"]), fetch(two.host.ports["8188/tcp"])) == ("one\n", "two\n")
     with tunnel(one, 8188) as to_one, tunnel(two, 8188) as to_two:
         assert (fetch(to_one), fetch(to_two)) == ("one\n", "two\n")
+
+
+def test_machines_find_each_others_published_ports_while_they_run_and_no_other(
+    yard: Yard, isolation: Isolation
+) -> None:
+    one, two = yard.rent(isolation=isolation), yard.rent(isolation=isolation, onstart=SERVES_TWO)
+
+    def asked(machine: Rented, port: int, what: str = "name") -> str:
+        program = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{port}/{what}').read(9))"
+        done = machine.ssh(f'python3 -c "{program}"')
+        return "refused" if b"Connection refused" in done.stderr else done.stdout.decode().strip()
+
+    public = two.host.ports["8188/tcp"]
+    poll(lambda: asked(one, public) == r"b'two\n'")
+    if isolation is not Isolation.NONE:
+        before = one.host.traffic.down
+        asked(one, public, "large")
+        assert poll(lambda: one.host.traffic.down - before > 100_000)
+        assert asked(two, public) == "refused", "a machine finds its own public port"
+        assert asked(one, two.direct) == "refused"
+    two.stop()
+    assert asked(one, public) == "refused"
+    two.start()
+    poll(lambda: asked(one, two.host.ports["8188/tcp"]) == r"b'two\n'")
+
+
+def test_the_doors_to_fifty_machines_take_no_descriptors_of_the_simulator(yard: Yard) -> None:
+    machine = yard.rent()
+    descriptors = Path("/proc/self/fd")
+    before = len([*descriptors.iterdir()])
+
+    async def join() -> None:
+        yard.internet.join(Mock(), range(40_000, 40_100))
+
+    yard.loop.run(join())
+    poll(lambda: int(machine.output("grep -c ' 0A ' /proc/net/tcp")) == 100)
+    assert len([*descriptors.iterdir()]) < before + 10
 
 
 def test_a_tunnel_reaches_what_listens_on_loopback_only(machine: Rented) -> None:

@@ -32,6 +32,7 @@ class Machine(NamedTuple):
         image: docker image reference.
         web: folder that stands for the internet, `<host>/<path>`; None for none.
         wheels: folder with the packages that can really be installed; None for none.
+        debian: the packages of Debian's that can: by name, their program here, and where it is to be found.
         faults: what is broken: `disk_full`, `hub_429`, `nan_loss`.
     """
 
@@ -44,6 +45,7 @@ class Machine(NamedTuple):
     image: str
     web: str | None
     wheels: str | None
+    debian: dict[str, tuple[str, str]]
     faults: frozenset[str]
 
 
@@ -67,5 +69,6 @@ def machine() -> Machine:
         image=facts["image"],
         web=facts["web"],
         wheels=facts.get("wheels"),
+        debian=facts.get("debian", {}),
         faults=frozenset(facts["faults"]),
     )
