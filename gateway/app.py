@@ -1,4 +1,4 @@
-"""The application: what it is made of, what starts and ends with it, and its page."""
+"""The application: what it is made of, what starts and ends with it, and its pages."""
 
 from __future__ import annotations
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
 _PAGE: Final = Path(__file__).parent / "page"
+_SWAGGER: Final = ("fastapi_offline", "static")
+"""The package that carries Swagger UI's files, and its folder of them."""
+
 _HOUSEKEEPING_SECONDS: Final = 30
 
 log = logging.getLogger("gateway")
@@ -82,16 +85,17 @@ def create_app(settings: Settings) -> FastAPI:
             await asyncio.gather(*tasks, return_exceptions=True)
         store.close()
 
-    app = FastAPI(title="fragua gateway", version="1", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="fragua gateway", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(Headers, metrics=metrics)
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=499))
     app.add_exception_handler(Exception, _server_error)
     app.include_router(router(workflows, enhance=settings.openai_api_key is not None))
-    if (_PAGE / "index.html").exists():
-        app.mount("/static", StaticFiles(directory=_PAGE))
-        app.add_api_route("/", lambda: FileResponse(_PAGE / "index.html"), include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=_PAGE))
+    app.mount("/swagger", StaticFiles(packages=[_SWAGGER]))
+    app.add_api_route("/", lambda: FileResponse(_PAGE / "index.html"), include_in_schema=False)
+    app.add_api_route("/docs", lambda: FileResponse(_PAGE / "docs.html"), include_in_schema=False)
     return app
 
 

@@ -285,3 +285,25 @@ def test_every_control_has_a_name(shared: Gateway, visit) -> None:
         page.get_by_label("Workflow").select_option(workflow)
         controls = page.locator("#form :is(input, select, textarea)")
         assert controls.evaluate_all("(all) => all.filter((each) => !each.labels.length).length") == 0
+
+
+def test_the_page_of_the_api_makes_an_image_and_asks_nobody_but_the_gateway(shared: Gateway, visit) -> None:
+    page, asked = visit(shared, token=""), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{shared.url}/docs")
+    page.get_by_role("button", name="Authorize").click()
+    page.locator(".auth-container input").fill(TOKENS["artist"])
+    page.locator(".auth-container .authorize").click()
+    page.get_by_role("button", name="Close").click()
+    generate = page.locator("#operations-default-generate_generate_post")
+    generate.locator(".opblock-summary").click()
+    generate.get_by_role("button", name="Try it out").click()
+    generate.get_by_label("Media Type").first.select_option("image/png")
+    generate.locator("textarea.body-param__text").fill('{"prompt": "a fox", "width": 256, "height": 256, "steps": 2}')
+    generate.get_by_role("button", name="Execute").click()
+
+    picture = generate.locator(".response img")
+    expect(picture).to_have_js_property("naturalWidth", 256)
+    here = (f"{shared.url}/", f"blob:{shared.url}/", "data:image/")
+    assert f"{shared.url}/generate" in asked
+    assert [url for url in asked if not url.startswith(here)] == []
