@@ -245,7 +245,7 @@ class Watching:
                 voice.line(rebid)
             if rebid or time.monotonic() - self._renewed > _RENEW:
                 self._renewed = time.monotonic()
-                told = renew_script(rate=self._bids.changed(machine), before=self._recorder.before or None)
+                told = renew_script(rate=self._bids.changed(machine), before=self._recorder.before)
                 shell.run("renewing the lease", told)
                 self._lease = parse_status(shell.run("reading the lease", status_script()))
             price, spent = self._bids.rate(machine), progress.step * progress.seconds_per_step

@@ -86,6 +86,16 @@ class Estimate:
     losses: float
     pace: Pace | None
 
+    @property
+    def traffic(self) -> float:
+        """$ for bytes in and out."""
+        return sum(part.dollars for part in self.parts if part.name.startswith("traffic"))
+
+    @property
+    def begun(self) -> float:
+        """$ without which no work is done: for the start, and for traffic."""
+        return self.traffic + sum(part.dollars for part in self.parts if part.name == "start")
+
 
 class _Sums(NamedTuple):
     """What of a job on given terms depends on their price."""

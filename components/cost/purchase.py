@@ -63,6 +63,8 @@ class Purchase(Spec):
     work: Work
     max_total: Annotated[float, Field(gt=0)] | None = None
     """$ that the job may be expected to cost: the job's hard cap."""
+    before: Money = 0
+    """$ of it that earlier machines cost."""
     approved: Money | None = None
     """$ likewise: the total that was shown, with its slack; 0 where nothing that is offered fits, None where
     nothing was asked."""
@@ -88,12 +90,17 @@ class Purchase(Spec):
         covering, total = [each for each in self.classes if each.covers(terms)], found.total
         who = "the lock file allows" if self.classes else "were approved"
         shown = f" (shown: {self.shown})" if self.shown and not self.classes else ""
+        left = f"{self.max_total or 0:.2f} $ less the {self.before:.2f} $ that earlier machines cost"
         checks = (
             (self.classes and not covering, "of a class that the lock file does not name"),
             (found.rate > self.most(terms), "dearer by the hour than the lock file allows"),
             (
                 total > (inf if self.max_total is None else self.max_total),
                 f"dearer in all than budget.max_total, {self.max_total or 0:.2f} $",
+            ),
+            (
+                self.before + found.begun > (inf if self.max_total is None else self.max_total),
+                f"dearer to begin with than what is left of budget.max_total, {left}",
             ),
             (
                 total > (inf if self.approved is None else self.approved),

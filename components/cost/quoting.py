@@ -167,7 +167,7 @@ def _class(way: Way) -> _Class:
 def _option(alike: Sequence[Way], machines: int) -> Option:
     """Return the class of what is `alike`, by the mean of it."""
     every = [found for _, found in alike]
-    dollars = [{part.name: part.dollars for part in found.parts} for found in every]
+    disks = [part.dollars for found in every for part in found.parts if part.name == "disk"]
     gpu, gpus, interruptible = _class(alike[0])
     return Option(
         gpu=gpu,
@@ -177,8 +177,8 @@ def _option(alike: Sequence[Way], machines: int) -> Option:
         hours=round(max(found.hours for found in every), 2),
         total=rounded(fmean(found.total for found in every)),
         p90=rounded(fmean(found.p90 for found in every)),
-        storage=rounded(fmean(each["disk"] for each in dollars)),
-        traffic=rounded(fmean(each["traffic in"] + each["traffic out"] for each in dollars)),
+        storage=rounded(fmean(disks)),
+        traffic=rounded(fmean(found.traffic for found in every)),
         machines=machines,
         most=rounded(max(found.rate for found in every)) if len(every) > 1 else 0,
     )

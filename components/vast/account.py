@@ -16,7 +16,7 @@ from components.spec.node import Node
 from components.vast import keys
 from components.vast.bidding import reconsider
 from components.vast.lifecycle import Acquisition
-from components.vast.machines import BadMachines
+from components.vast.machines import BadMachines, GoneMachines
 from components.vast.outputs import drift, outputs, refreshed
 from components.vast.release import owned, release
 from components.vast.renewal import renew
@@ -76,7 +76,10 @@ class Account:
         """Return a machine's outputs as they are now; None where neither the list nor the id knows it."""
         listed = self.api.instances(id=instance_id)
         instance = listed[0] if listed else self.api.instance(instance_id)
-        return _reread(machine, instance) if instance else None
+        if instance is None:
+            self._gone(machine)
+            return None
+        return _reread(machine, instance)
 
     def read_all(self, props: Props) -> list[Props]:
         """Return the outputs of those machines of a gang that still exist."""
@@ -172,6 +175,10 @@ class Account:
     def release(self, instance_ids: list[int], props: Props) -> None:
         """Destroy machines and whatever else carries their owner's label, proved by the account's list."""
         release(self.api, instance_ids, owner_of(props["public_key"], props["name"]))
+        self._gone(props)
+
+    def _gone(self, machine: Props) -> None:
+        GoneMachines(self.api.url).add(owner_of(machine["public_key"], machine["name"]), machine)
 
 
 def _reread(machine: Props, instance: Instance) -> Props:

@@ -10,12 +10,15 @@ from components.cost.terms import HOURS_PER_MONTH
 from components.vast.tag import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from components.vast.machines import Gone
     from components.vast.wire import Charge, Instance
 
 _DISK_ONLY: Final = (None, "created", "loading", "stopped", "exited")
 _NAMES: Final = {"gpu": "gpu", "disk": "disk", "bwd": "down", "bwu": "up"}
+_LATE: Final = 86400
+"""Seconds by which a charge may come late: how late is not documented, and rows are of days."""
 _DUST: Final = 5e-7
 """$ by which items may miss their sum: they are rounded."""
 
@@ -101,6 +104,30 @@ def spent(charges: Iterable[Charge]) -> dict[int, float]:
         if charge.instance:
             found[charge.instance] += charge.amount
     return dict(found)
+
+
+def earlier(charges: Sequence[Charge], gone: Iterable[Gone], owner: str, now: float) -> dict[int, float]:
+    """Return $ by instance of the machines that a resource had, those of which nothing is charged yet too.
+
+    What Vast.ai has charged counts. For what it may have not yet, the machine counts at its price, from its
+    last charge of the last day until it was known to be gone.
+
+    Args:
+        charges: of the account; empty where they cannot be read.
+        gone: machines of the resource that are known here to be gone.
+        owner: the part of their label that says whose they are.
+        now: epoch seconds.
+    """
+    known = {each.instance: each for each in gone}
+    rows = [each for each in charges if owner in each.label or each.instance in known]
+    found = spent(rows)
+    for machine in known.values():
+        ends = [row.end for row in rows if row.instance == machine.instance]
+        last = max(ends, default=machine.rented)
+        if not ends or now - last < _LATE:
+            late = machine.rate * max(0.0, machine.until - last) / 3600
+            found[machine.instance] = found.get(machine.instance, 0.0) + late
+    return found
 
 
 def rate(instance: Instance) -> float:

@@ -7,7 +7,7 @@ limit; a container that was down is not billed for its GPU, and that time does n
 
 - `limits`: as `Lease.limits` writes them; `renewed` is written at each renewal, and taken away once seen;
 - `rate`, `aside`, `before`: what the machine costs an hour, the traffic that was foreseen when it was rented,
-  and what earlier machines of the run cost. Each has a writer of its own, so that changed limits leave them;
+  and what earlier machines of the job cost, as far as was known. Changed limits leave them as they are;
 - `count`: what was added up; `lock` is held while the watchdog runs, and a second one ends at once; a line
   to `wake` lets it look at once;
 - `fetched`: the trainings whose checkpoints are all at home, by run; `finish` if nothing more is to come;
@@ -89,7 +89,7 @@ class LeaseStatus:
         age: seconds that the machine has run.
         idle: seconds without work until then.
         spent: $ for that time.
-        used: $ of `max_total`: those, its traffic set aside, and what earlier machines of the run cost.
+        used: $ of `max_total`: those, its traffic set aside, and what earlier machines of the job cost.
         left: seconds until the first limit; None where all are off.
         by: that limit.
         ended: why the watchdog is ending the machine, and how far that is; empty if it is not.
@@ -196,7 +196,7 @@ done
 _KEEPER: Final = "setsid bash -c 'until bash watchdog; do sleep 5; done' > /dev/null 2>&1 < /dev/null &"
 
 
-def start_script(limits: str, url: str, rate: float = 0, aside: float = 0) -> str:
+def start_script(limits: str, url: str, rate: float = 0, aside: float = 0, before: float = 0) -> str:
     """Return what a container has to run first each time it starts; limits that are there already stay.
 
     Args:
@@ -204,6 +204,7 @@ def start_script(limits: str, url: str, rate: float = 0, aside: float = 0) -> st
         url: base URL of the API.
         rate: $/h of the machine while it runs, GPUs and disk.
         aside: $ of `max_total` that are spent otherwise, such as on traffic.
+        before: $ of it that earlier machines cost.
     """
     own = f"id=${{CONTAINER_ID:-${{VAST_CONTAINERLABEL#C.}}}} url={shlex.quote(url)}"
     return f"""(umask 077
@@ -213,6 +214,7 @@ put() {{ cat > "$1.new" && mv "$1.new" "$1"; }}
 if [ ! -e limits ]; then
 echo {_rate(rate)} | put rate
 echo aside={_counted(aside)} | put aside
+echo before={_counted(before)} | put before
 echo {shlex.quote(limits)} | put limits
 fi
 echo "{own}" | put own
@@ -225,26 +227,28 @@ put watchdog <<'END'
 
 
 def renew_script(
-    limits: str = "", *, rate: float | None = None, before: float | None = None, used: bool = False
+    limits: str = "", *, rate: float | None = None, before: float = 0, used: bool = False
 ) -> str:
     """Return a script that renews the lease, and starts the watchdog again where it was killed.
 
     Args:
         limits: in place of those before, as `Lease.limits` returns them; empty to keep them.
         rate: $/h of the machine from now, GPUs and disk; None to keep it.
-        before: $ that the run cost on earlier machines; None to keep what was told.
+        before: $ that the run cost on earlier machines; less than what was told before changes nothing.
         used: whether a person says that the machine is in use: then it was not idle either.
     """
-    told = {
-        "limits": limits,
-        "rate": "" if rate is None else _rate(rate),
-        "before": "" if before is None else f"before={_counted(before)}",
-    }
+    told = {"limits": limits, "rate": "" if rate is None else _rate(rate)}
     change = "\n".join(
         f"echo {shlex.quote(text)} > {name}.new\nmv {name}.new {name}" for name, text in told.items() if text
     )
     return f"""cd ~/.fragua/lease 2> /dev/null || exit 0
 umask 077
+before=0
+[ ! -e before ] || . ./before
+if [ {_counted(before)} -gt $before ]; then
+echo before={_counted(before)} > before.new
+mv before.new before
+fi
 {change}
 echo since=0 {"quiet=0" if used else ""} > renewed.new
 mv renewed.new renewed

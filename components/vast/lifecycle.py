@@ -22,7 +22,7 @@ from components.errors import (
     RemoteError,
     ReplyLost,
 )
-from components.vast import balance, offers
+from components.vast import balance, earlier, offers
 from components.vast.release import owned, release
 from components.vast.status import Status, status
 from components.vast.unmet import nothing_fits
@@ -83,7 +83,7 @@ class Acquisition:
             pinned: host keys of machines that were verified before, by instance id.
         """
         self.api, self.request, self.bad_machines, self.say = api, request, bad_machines, say
-        self.pinned = pinned or {}
+        self.pinned, self.purchase = pinned or {}, request.allowed
         self.ready: dict[int, Machine] = {}
         self.waiting: dict[int, _Attempt] = {}
         self.failed: set[int] = set()
@@ -164,7 +164,7 @@ class Acquisition:
             self.sent_create = True
             batch = [choice.offer.id for choice in choices[:missing]]
             dearest = max((choice.estimate for choice in choices[:missing]), key=lambda each: each.rate)
-            watchdog = request.watchdog(dearest, self.api.url)
+            watchdog = request.watchdog(dearest, self.api.url, self.purchase.before)
             self.say(f"renting {len(batch)} of {request.count} machines in one call")
             self.tried_offers.update(batch)
             try:
@@ -175,8 +175,10 @@ class Acquisition:
 
     def _choose(self) -> list[Choice]:
         request, node = self.request, self.request.market
+        if not self.sent_create:
+            self.purchase = earlier.counted(self.api, request.owner, self.purchase, self.say)
         found = self.api.search(offers.query(node))
-        ranking = offers.rank(found, node, request.allowed, self.bad_machines.ids())
+        ranking = offers.rank(found, node, self.purchase, self.bad_machines.ids())
         best: dict[int, Choice] = {}
         for choice in ranking.choices:
             best.setdefault(choice.offer.id, choice)
@@ -186,7 +188,7 @@ class Acquisition:
         self.say(f"{len(found)} offers, {ranking.explain()}")
         if not self.sent_create:
             missing = request.count - len(self.ready) - len(self.waiting)
-            balance.check(self.api, fresh[0], request.allowed, missing, self.say)
+            balance.check(self.api, fresh[0], self.purchase, missing, self.say)
         return fresh
 
     def _rent_one(self, choice: Choice) -> bool:
@@ -196,7 +198,7 @@ class Acquisition:
         self.tried_offers.add(offer.id)
         self.say(f"renting offer {offer.id}: {offers.describe(choice)}")
         try:
-            watchdog = self.request.watchdog(choice.estimate, self.api.url)
+            watchdog = self.request.watchdog(choice.estimate, self.api.url, self.purchase.before)
             self.api.create(offer.id, self.request.body(choice.bid, watchdog))
         except OfferGone:
             self.say(f"offer {offer.id} was taken in the meantime; next")

@@ -73,10 +73,12 @@ class RentRequest(Spec):
         """What may be rented: what was approved, or where nothing was, whatever serves cheapest for a day."""
         return self.purchase or Purchase(work=Work(kind="up", hours=24, disk=self.node.disk))
 
-    def watchdog(self, found: Estimate, url: str) -> str:
-        """Return what starts the watchdog of a machine that takes `found`, of the API at `url`."""
-        traffic = sum(part.dollars for part in found.parts if part.name.startswith("traffic"))
-        return start_script(self.lease.limits(), url, found.rate, traffic)
+    def watchdog(self, found: Estimate, url: str, before: float = 0) -> str:
+        """Return what starts the watchdog of a machine that takes `found`, of the API at `url`.
+
+        `before` is what earlier machines cost in $.
+        """
+        return start_script(self.lease.limits(), url, found.rate, found.traffic, before)
 
     def body(self, bid: float | None = None, first: str = "") -> dict[str, Any]:
         """Return the create call's body. `price` appears only for a bid: its mere presence makes one.

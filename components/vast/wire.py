@@ -158,6 +158,8 @@ class ChargeItem(Wire):
 class Charge(Wire):
     """What one contract cost on one day, or over a stretch of days."""
 
+    end: float = 0
+    """Epoch seconds up to which it goes."""
     source: str | None = None
     """`instance-ID`, `volume-ID`, ..."""
     amount: _Amount = 0

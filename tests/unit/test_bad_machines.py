@@ -1,4 +1,4 @@
-"""Machines that failed are remembered for 30 days, for one market, whatever a crash did to the file."""
+"""Machines that failed or are gone are remembered, for one market, whatever a crash did to the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.vast.machines import BadMachines
+from components.vast.machines import BadMachines, GoneMachines
 
 URL = "https://console.vast.ai"
 
@@ -67,3 +67,31 @@ def test_a_line_that_a_crash_cut_off_hides_no_other(memory: Path, reason: str, d
     assert BadMachines(URL).ids() == {7}
     BadMachines(URL).add(9, "after the crash")
     assert BadMachines(URL).ids() == {7, 9}
+
+
+def gone_machine(**changed: object) -> dict[str, object]:
+    return {"instance_id": 7.0, "price": 0.5, "rented": time.time() - 3600, **changed}
+
+
+def test_a_machine_that_is_gone_is_remembered_once_and_for_its_resource_and_market() -> None:
+    GoneMachines(URL).add("fragua:a:b:", gone_machine())
+    GoneMachines(URL).add("fragua:a:b:", gone_machine(price=9.0))
+    GoneMachines(URL).add("fragua:a:c:", gone_machine(instance_id=8.0))
+    GoneMachines("http://127.0.0.1:1").add("fragua:a:b:", gone_machine(instance_id=9.0))
+
+    [found] = GoneMachines(URL).of("fragua:a:b:")
+    assert (found.instance, found.rate) == (7, 0.5)
+    assert found.until - found.rented == pytest.approx(3600, abs=5)
+
+
+def test_a_state_that_does_not_say_when_a_machine_was_rented_tells_nothing(memory: Path) -> None:
+    GoneMachines(URL).add("fragua:a:b:", gone_machine(rented=None))
+
+    assert not memory.parent.exists()
+
+
+def test_a_machine_is_gone_though_that_cannot_be_written_down(memory: Path) -> None:
+    memory.parent.write_text("no folder")
+    GoneMachines(URL).add("fragua:a:b:", gone_machine())
+
+    assert memory.parent.read_text() == "no folder"

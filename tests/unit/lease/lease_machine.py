@@ -92,9 +92,9 @@ class Machine:
         )
         return done.stdout
 
-    def boot(self, wanted: Lease, aside: float = 0) -> None:
-        """Start the container, first or again; of its dollars, so many are set `aside`."""
-        script = lease.start_script(wanted.limits(), URL, RATE, aside)
+    def boot(self, wanted: Lease, aside: float = 0, before: float = 0) -> None:
+        """Start the container, first or again; of its dollars, so many are set `aside` or spent `before`."""
+        script = lease.start_script(wanted.limits(), URL, RATE, aside, before)
         self.run(script, "sh", CONTAINER_ID="4711", CONTAINER_API_KEY=KEY)
         self.looked()
 

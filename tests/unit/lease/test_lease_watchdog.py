@@ -148,10 +148,13 @@ def test_a_new_price_counts_from_when_it_is_told(machine: Machine) -> None:
 
 def test_what_traffic_and_earlier_machines_cost_is_kept_whatever_is_told_later(machine: Machine) -> None:
     wanted = NOTHING.model_copy(update={"max_total": 2})
-    machine.boot(wanted, aside=0.25)
+    machine.boot(wanted, aside=0.25, before=0.25)
+    machine.looked()
+    assert machine.status().used == 0.5
     machine.run(lease.renew_script(before=0.75))
     told = (
         lease.renew_script(),
+        lease.renew_script(before=0.5),
         lease.renew_script(wanted.model_copy(update={"max_time": 9 * HOUR}).limits(), used=True),
         lease.renew_script(rate=0.5),
     )

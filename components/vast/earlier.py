@@ -1,0 +1,87 @@
+"""What the earlier machines of a resource cost: budget.max_total counts them too.
+
+A resource's machines are known by their label, whose key is the stack's own: `pulumi destroy` ends the count.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from components.errors import NotApproved, Unauthorized, VastError
+from components.vast import charges
+from components.vast.machines import GoneMachines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from components.cost.purchase import Purchase
+    from components.vast.client import Api
+
+_DAY: Final = 86400
+_BACK: Final = 90 * _DAY
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What machines that are gone cost.
+
+    Attributes:
+        dollars: of each, by its instance.
+        problem: why Vast.ai's charges are not known; empty where they are.
+    """
+
+    dollars: Mapping[int, float]
+    problem: str = ""
+
+    @property
+    def total(self) -> float:
+        """$ in all."""
+        return sum(self.dollars.values())
+
+    def __str__(self) -> str:
+        """Name each for a person, the dearest first."""
+        dearest = sorted(self.dollars.items(), key=lambda found: (-found[1], found[0]))
+        each = ", ".join(f"instance {number} ({dollars:.2f} $)" for number, dollars in dearest)
+        return f"{self.total:.2f} $ were spent by {each}"
+
+
+def counted(api: Api, owner: str, purchase: Purchase, say: Callable[[str], None]) -> Purchase:
+    """Return `purchase` with what earlier machines of `owner` cost; nothing is asked without a ceiling.
+
+    Raises:
+        NotApproved: that is all that may be spent.
+    """
+    if purchase.max_total is None:
+        return purchase
+    found = look(api, owner)
+    if found.problem:
+        say(found.problem)
+    if found.dollars:
+        say(f"{found}, of the {purchase.max_total:.2f} $ of budget.max_total")
+    if round(purchase.max_total - found.total, 2) <= 0:
+        raise spent(found, purchase.max_total)
+    return purchase.model_copy(update={"before": found.total})
+
+
+def look(api: Api, owner: str) -> Earlier:
+    """Find what the machines whose label carries `owner` cost in the last 90 days, in one call or few."""
+    now, problem, rows = time.time(), "", []
+    try:
+        rows = api.charges(now - _BACK, now + _DAY)
+    except VastError as error:
+        why = "the API key may not read charges (billing_read)" if isinstance(error, Unauthorized) else error
+        problem = (
+            f"{why}: of earlier machines budget.max_total counts only those that this computer saw end, from "
+            "their renting until then"
+        )
+    return Earlier(charges.earlier(rows, GoneMachines(api.url).of(owner), owner, now), problem)
+
+
+def spent(found: Earlier, most: float) -> NotApproved:
+    """Return the error for a ceiling of `most` $ that is reached."""
+    return NotApproved(
+        f"budget.max_total: nothing is left of {most:.2f} $ for another machine: {found}. Raise it to go on, "
+        "or end this job by `pulumi destroy`: the next `pulumi up` counts anew. Nothing was rented."
+    )
