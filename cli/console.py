@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +19,16 @@ if TYPE_CHECKING:
 _EVERY: Final = 5.0
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Say no more where nobody listens, as after `| head`, and let the work go on.
+
+        The thread that hears of Pulumi's events must not end: Pulumi would wait for it for ever.
+        """
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Voice:
     """Prints lines, and a line of progress that overwrites itself on a terminal.
 
@@ -25,7 +37,7 @@ class Voice:
 
     def __init__(self) -> None:
         """Speak on standard output."""
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = _Console(highlight=False, soft_wrap=True)
         self._status = self.console.status("") if self.console.is_terminal else None
         plain = self.console.is_dumb_terminal or self.console.options.ascii_only
         drawn = self.console.is_terminal and not plain

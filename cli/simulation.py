@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from select import select
+from typing import TYPE_CHECKING, Final
 
 from components.errors import FraguaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+_PR_SET_PDEATHSIG: Final = 1
+"""Of prctl(2): which signal a process gets when its parent ends."""
 
 
 def serve(*, port: int, scale: float, seed: int, data: Path) -> int:
@@ -23,9 +27,19 @@ def serve(*, port: int, scale: float, seed: int, data: Path) -> int:
     return subprocess.run([sys.executable, "-m", "simulator", *arguments], check=False).returncode
 
 
-def start(root: Path, data: Path, *, scale: float) -> tuple[subprocess.Popen[str], dict[str, str]]:
-    """Start a calm simulator and return its process and the variables that point a client at it."""
+def start(
+    root: Path, data: Path, *, scale: float, keep: bool
+) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Start a calm simulator and return its process and the variables that point a client at it.
+
+    Without `keep` it ends with this process, whatever ends that.
+    """
     data.mkdir(parents=True, exist_ok=True)
+    prctl = ctypes.CDLL(None).prctl
+
+    def tied() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
     log = (data / "simulator.log").open("w", encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator", "--calm", "--scale", str(scale), "--data", str(data)],
@@ -34,6 +48,7 @@ def start(root: Path, data: Path, *, scale: float) -> tuple[subprocess.Popen[str
         stderr=log,
         text=True,
         start_new_session=True,
+        preexec_fn=None if keep else tied,  # noqa: PLW1509 - one system call is safe
     )
     (data / "pid").write_text(str(process.pid))
     settings = [process.stdout.readline() for _ in range(2)] if process.stdout else []
@@ -45,19 +60,19 @@ def start(root: Path, data: Path, *, scale: float) -> tuple[subprocess.Popen[str
 def end(data: Path) -> bool:
     """End a simulator that was left running on `data`; return whether there was one."""
     try:
-        pid = int((data / "pid").read_text())
-        os.kill(pid, signal.SIGTERM)
+        process = os.pidfd_open(int((data / "pid").read_text()))
     except (FileNotFoundError, ProcessLookupError):
         return False
-    while Path(f"/proc/{pid}").exists():
-        time.sleep(0.1)
+    signal.pidfd_send_signal(process, signal.SIGTERM)
+    select([process], [], [])
+    os.close(process)
     return True
 
 
 @contextmanager
 def running(root: Path, data: Path, *, scale: float, keep: bool) -> Iterator[dict[str, str]]:
     """Run a simulator for the time of the block, or leave it running with `keep`."""
-    process, settings = start(root, data, scale=scale)
+    process, settings = start(root, data, scale=scale, keep=keep)
     try:
         yield settings
     finally:
