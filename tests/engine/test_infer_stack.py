@@ -45,8 +45,14 @@ SMALL = {"width": 512, "height": 512, "steps": 4}
 @pytest.fixture(scope="module")
 def stack(make_stack: MakeStack) -> Iterator[Stack]:
     """A stack that serves, and beside its project what its `up` has shown."""
-    stack = make_stack(f"infer{os.getpid()}", job="configs/comfyui.yaml")
+    closed = {"url": "https://civitai.com/api/download/models/128078", "token": "civitai"}
+    config = {f"override__models__refiner__{name}": value for name, value in closed.items()}
+    stack = make_stack(f"infer{os.getpid()}", job="configs/comfyui.yaml", **config)
     stack.environment["HF_TOKEN"] = "hf_canary-token"
+    refused = stack.try_("preview")
+    assert refused.code != 0
+    assert "models.refiner.token: there is no token civitai: give it by `pulumi config set" in refused.output
+    stack.pulumi("config", "set", "--secret", "civitai:token", "civitai-canary-token")
     (stack.folder / "shown").write_text(stack.up("-v=3", "--logtostderr"))
     yield stack
     shutil.rmtree(ROOT / ".fragua/ssh" / stack.name, ignore_errors=True)
@@ -179,10 +185,13 @@ def test_secrets_are_nowhere_in_plain_text(stack: Stack) -> None:
     with connect(stack.login()) as shell:
         found = shell.run("looking", f"grep -rlF -e '{token}' /workspace /root /etc 2>/dev/null || true")
         arguments = shell.run("looking", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+        kept = shell.run("looking", "cd /workspace/.fragua/secrets; stat -c '%a %U %n' . *.token")
 
     assert found == ""
-    assert "hf_canary-token" not in (stack.folder / "shown").read_text()
-    for word in ("hf_canary-token", token):
+    assert kept.splitlines() == ["700 root .", "600 root civitai.token", "600 root huggingface.token"]
+    canaries = ("hf_canary-token", "civitai-canary-token")
+    assert not [word for word in canaries if word in (stack.folder / "shown").read_text()]
+    for word in (*canaries, token):
         assert word not in state
         assert word not in arguments
         assert word not in stack.up()

@@ -54,10 +54,11 @@ def stack(make_stack: MakeStack, dataset: Path) -> Iterator[Stack]:
         "override__dataset__path": dataset,
         "override__training__epochs": 2,
         "override__dataset__repeats": 2,
+        "override__base_model__token": "artist",
     }
     stack = make_stack(f"train{os.getpid()}", job="configs/sdxl-lora.yaml", **config)
     stack.environment["PULUMI_DEBUG_COMMANDS"] = "true"  # else there is no --event-log
-    stack.environment["HF_TOKEN"] = "hf_canary-token"
+    stack.environment["ARTIST_TOKEN"] = "hf_canary-token"
     shown = stack.folder / "shown"
     shown.mkdir()
     with arguments_seen() as arguments:
