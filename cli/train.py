@@ -16,6 +16,8 @@ from cli.project import known, lay_out, listener, reason
 from cli.watch import watch
 from components.errors import FraguaError, SpecError, TrainingFailed
 from components.kohya.run import Run
+from components.spec.load import placed
+from components.spec.tokens import named, variable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,6 +62,7 @@ def run(root: Path, jobs: list[Path], *, name: str, keep: bool, stop: bool) -> i
     """
     entries = [Entry(path.resolve(), *ready(path.resolve())) for path in jobs]
     _check_nodes(entries)
+    _check_tokens(entries)
     stack_name = name or f"train-{entries[0].job.name}"
     voice = Voice()
     left = [entry for entry in entries if not _complete(root, stack_name, entry, voice)]
@@ -116,6 +119,20 @@ def _check_nodes(entries: list[Entry]) -> None:
                 f"{entry.path}: {', '.join(different)} differs from {first.path}, and a queue trains on one "
                 "machine: make them equal, or train the jobs apart"
             )
+
+
+def _check_tokens(entries: list[Entry]) -> None:
+    """Refuse a job whose token is missing before another one is trained."""
+    problems = []
+    for entry in entries:
+        job, place = placed(entry.path)
+        problems += [
+            f"{place(field)}{field}: there is no token {name}: set {variable(name)} in the environment"
+            for field, name in named(job).items()
+            if not os.environ.get(variable(name))
+        ]
+    if problems:
+        raise SpecError("\n".join(problems))
 
 
 def _complete(root: Path, stack: str, entry: Entry, voice: Voice) -> bool:

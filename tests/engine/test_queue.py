@@ -84,10 +84,13 @@ def test_nothing_is_rented_for_a_queue_with_a_wrong_job(
     other = job(tmp_path, "other", dataset)
     other.write_text(other.read_text().replace("max_price: 3.0", "max_price: 1.0"))
     wrong = job(tmp_path, "wrong", dataset, training={"scheduler": "cosine_warmup"})
-    before = len(cloud.contracts(f"{NAME}/"))
-    apart, refused = train(surroundings, job(tmp_path, "one", dataset), other), train(surroundings, wrong)
+    model = {"url": "https://civitai.com/api/download/models/128078", "token": "nowhere"}
+    closed = job(tmp_path, "closed", dataset, base_model=model)
+    before, one = len(cloud.contracts(f"{NAME}/")), job(tmp_path, "one", dataset)
+    apart, refused, locked = (train(surroundings, *jobs) for jobs in ([one, other], [wrong], [one, closed]))
 
-    assert apart.code == refused.code == 1
+    assert apart.code == refused.code == locked.code == 1
+    assert "base_model.token: there is no token nowhere: set NOWHERE_TOKEN in the env" in locked.output
     assert "node.max_price differs from" in apart.output
     assert "training.scheduler: " in refused.output
     assert "did you mean" in refused.output
