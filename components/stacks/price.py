@@ -17,7 +17,7 @@ import pulumi
 from components.cost.purchase import Purchase
 from components.cost.quote import restored
 from components.cost.quoting import short
-from components.errors import NoOffer, NotApproved, SpecError
+from components.errors import NoOffer, NotApproved, SpecError, VastError
 from components.record.experience import read_experience
 from components.stacks import lock as locks
 from components.stacks import shown
@@ -38,6 +38,7 @@ _NO_TIME: Final = 1 / 3600
 """Hours, which no machine keeps: of a deadline that passed while a machine runs."""
 _STACK: Final = "pulumi:pulumi:Stack"
 _INSTANCE: Final = "pulumi-python:dynamic/vast:Instance"
+_KEY: Final = "pulumi-python:dynamic/vast:SshKey"
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ class Priced:
 
 @dataclass(frozen=True)
 class _Before:
-    """What the state holds of the stack: its output `cost`, and its machines by name."""
+    """What the state holds of the stack: its output `cost`, its machines by name, and its public key."""
 
     cost: dict[str, Any] | None
     machines: Mapping[str, dict[str, Any]]
+    key: str = ""
 
     @property
     def total(self) -> float:
@@ -76,13 +78,17 @@ class _Before:
 
     def kept(self, asked: Asked) -> list[dict[str, Any]]:
         """Return the machines that would go on for `asked`."""
-        names = ["node", *(f"node-{number}" for number in range(2, asked.machines + 1))]
-        found = [self.machines[name] for name in names if name in self.machines]
+        found = [self.machines[name] for name in _names(asked) if name in self.machines]
         return [each for each in found if not _change(each, asked).replace]
+
+    def lacks(self, asked: Asked) -> list[str]:
+        """Return the names of the machines that would be rented for `asked`."""
+        kept = self.kept(asked)
+        return [name for name in _names(asked) if self.machines.get(name) not in kept]
 
     def keeps(self, asked: Asked) -> bool:
         """Whether `up` would rent nothing for `asked`."""
-        return len(self.kept(asked)) == asked.machines
+        return not self.lacks(asked)
 
     def raised(self, asked: Asked) -> list[dict[str, Any]]:
         """Return those machines whose bid `up` would raise."""
@@ -107,7 +113,7 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
         SpecError: the deadline is past, the cheapest offer or a raised bid is dearer than budget.max_total,
             or the lock file is stale or unreadable, or does not allow a raised bid.
         NoOffer: `up` would find nothing to rent, or too little for all machines.
-        NotApproved: `up` would rent some of the machines only.
+        NotApproved: `up` would rent some of the machines only, or earlier ones have cost budget.max_total.
         BalanceTooLow: `up` could not pay for all machines.
     """
     stack = pulumi.get_stack()
@@ -122,7 +128,7 @@ def priced(asked: Asked, place: Callable[[str], str]) -> Priced:
     purchase = _purchase(asked, quote, lock)
     if raised := before.raised(asked):
         _check_bid(asked, raised, Purchase.model_validate(purchase), place)
-    rented = asked.machines - len(before.kept(asked))
+    rented = len(before.lacks(asked))
     if rented > 1 and not pulumi.runtime.is_dry_run():
         _check_fleet(asked, quote, Purchase.model_validate(purchase), rented)
     return Priced(asked.node, purchase, asked.lease, {"cost": cost})
@@ -178,6 +184,8 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
         ranking, seen = pricing.ranked(asked, pulumi.runtime.get_config, lock, newer_than)
         kept = [pricing.there(asked, [machine], _experience()) for machine in before.kept(asked)]
         quote = pricing.quoted(asked, ranking, seen, lock, before.running, before.total, kept)
+        if not going:
+            quote = quote.model_copy(update={"warnings": (*quote.warnings, *_spent(asked, before))})
         if quote.missing:
             wanted = asked.machines - len(kept)
             nothing = NoOffer(
@@ -192,6 +200,22 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
     first, *rest = text(quote)
     pulumi.log.info("\n  ".join([f"price: {first}", *rest]))
     return quote
+
+
+def _spent(asked: Asked, before: _Before) -> list[str]:
+    """Say what was spent by earlier machines of those that are to be rented, before anything is destroyed."""
+    from components.vast import earlier  # noqa: PLC0415 - likewise
+    from components.vast.request import owner_of  # noqa: PLC0415 - likewise
+
+    most = asked.budget.max_total
+    if most is None or not before.key:
+        return []
+    owners = [owner_of(before.key, name) for name in before.lacks(asked)]
+    try:
+        found = earlier.look(Settings(pulumi.runtime.get_config).api(patient=False), owners)
+    except VastError:  # there is no key; the quote says so
+        return []
+    return [line for each in found for line in earlier.told(each, most / asked.machines)]
 
 
 def _affordable(asked: Asked, quote: Quote, place: Callable[[str], str]) -> None:
@@ -287,11 +311,16 @@ def _before() -> _Before:
     rows = (reply.value or {}).get("outputs", {})
     of = {
         kind: {urn: row["outputs"] for urn, row in rows.items() if row["type"] == kind}
-        for kind in (_STACK, _INSTANCE)
+        for kind in (_STACK, _INSTANCE, _KEY)
     }
     cost = next((row.get("cost") for row in of[_STACK].values()), None)
     try:
         restored(cost or {})
     except (KeyError, TypeError, ValueError):  # there is none, or another version of fragua wrote it
         cost = None
-    return _Before(cost, {urn.rpartition("::")[2]: row for urn, row in of[_INSTANCE].items()})
+    machines = {urn.rpartition("::")[2]: row for urn, row in of[_INSTANCE].items()}
+    return _Before(cost, machines, next((row["public_key"] for row in of[_KEY].values()), ""))
+
+
+def _names(asked: Asked) -> list[str]:
+    return ["node", *(f"node-{number}" for number in range(2, asked.machines + 1))]

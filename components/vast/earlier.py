@@ -14,7 +14,7 @@ from components.vast import charges
 from components.vast.machines import GoneMachines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from components.cost.purchase import Purchase
     from components.vast.client import Api
@@ -55,18 +55,32 @@ def counted(api: Api, owner: str, purchase: Purchase, say: Callable[[str], None]
     """
     if purchase.max_total is None:
         return purchase
-    found = look(api, owner)
-    if found.problem:
-        say(found.problem)
-    if found.dollars:
-        say(f"{found}, of the {purchase.max_total:.2f} $ of budget.max_total")
-    if round(purchase.max_total - found.total, 2) <= 0:
-        raise spent(found, purchase.max_total)
+    [found] = look(api, [owner])
+    for line in told(found, purchase.max_total):
+        say(line)
     return purchase.model_copy(update={"before": found.total})
 
 
-def look(api: Api, owner: str) -> Earlier:
-    """Find what the machines whose label carries `owner` cost in the last 90 days, in one call or few."""
+def told(found: Earlier, most: float) -> list[str]:
+    """Return what a person should know of what `found` leaves of `most` $.
+
+    Raises:
+        NotApproved: nothing.
+    """
+    if round(most - found.total, 2) <= 0:
+        raise NotApproved(
+            f"budget.max_total: nothing is left of {most:.2f} $ for another machine: {found}. Raise it to go "
+            "on, or end this job by `pulumi destroy`: the next `pulumi up` counts anew. Nothing was rented."
+        )
+    spent = [f"{found}, of the {most:.2f} $ of budget.max_total"] if found.dollars else []
+    return [*([found.problem] if found.problem else []), *spent]
+
+
+def look(api: Api, owners: Iterable[str]) -> list[Earlier]:
+    """Find what the machines cost whose label carries each of `owners`, in one call: those of 90 days.
+
+    More calls are made only where the account has more than 500 charges of that time.
+    """
     now, problem, rows = time.time(), "", []
     try:
         rows = api.charges(now - _BACK, now + _DAY)
@@ -76,12 +90,5 @@ def look(api: Api, owner: str) -> Earlier:
             f"{why}: of earlier machines budget.max_total counts only those that this computer saw end, from "
             "their renting until then"
         )
-    return Earlier(charges.earlier(rows, GoneMachines(api.url).of(owner), owner, now), problem)
-
-
-def spent(found: Earlier, most: float) -> NotApproved:
-    """Return the error for a ceiling of `most` $ that is reached."""
-    return NotApproved(
-        f"budget.max_total: nothing is left of {most:.2f} $ for another machine: {found}. Raise it to go on, "
-        "or end this job by `pulumi destroy`: the next `pulumi up` counts anew. Nothing was rented."
-    )
+    gone = GoneMachines(api.url)
+    return [Earlier(charges.earlier(rows, gone.of(each), each, now), problem) for each in owners]

@@ -1,12 +1,14 @@
 """What `pulumi refresh` sees of a machine that changed behind the stack's back, and what `up` makes of it."""
 
+import re
+
 import pytest
 from engine_runs import Cloud, MakeStack, Stack
 
 
 @pytest.fixture(scope="module")
 def stack(make_stack: MakeStack) -> Stack:
-    stack = make_stack("drift", override__node__bid=0.6)
+    stack = make_stack("drift", override__node__bid=0.6, override__budget__max_total=100)
     stack.up()
     return stack
 
@@ -61,12 +63,15 @@ def test_an_outbid_machine_is_taken_back_by_a_higher_bid(stack: Stack, cloud: Cl
     assert stack.outputs()["instance"] == before
 
 
-def test_a_machine_that_someone_destroyed_is_rented_anew(stack: Stack, cloud: Cloud) -> None:
+def test_a_machine_that_someone_destroyed_is_rented_anew_with_what_it_left_of_the_budget(
+    stack: Stack, cloud: Cloud
+) -> None:
     before = stack.outputs()["instance"]
     cloud.api("DELETE", f"/api/v0/instances/{before}/", {})
     refresh(stack)
     assert stack.steps() == {"same": 2, "create": 1}
-    stack.up()
+    said = rf"\$ were spent by instance {before} \([\d.]+ \$\), of the 100.00 \$ of budget.max_total"
+    assert re.search(said, stack.up())
 
     assert stack.outputs()["instance"] != before
     assert cloud.billing("drift/node") == [stack.outputs()["instance"]]

@@ -38,6 +38,11 @@ class State(pulumi.runtime.Mocks):
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         return args.name, args.inputs
 
+    def knows(self, public_key: str) -> None:
+        """Let the stack have that SSH key, besides what it has."""
+        row = {"type": "pulumi-python:dynamic/vast:SshKey", "outputs": {"public_key": public_key}}
+        self.rows["urn:s::key"] = row
+
     def holds(self, asked: Asked, outputs: dict[str, Any], **machine: Any) -> None:
         """Let the stack be up, as `asked` and with those outputs."""
         found = {

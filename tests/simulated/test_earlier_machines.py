@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from planned import Stack, asked
 from rented import Cloud, request
 
 from components.cost.purchase import Purchase
@@ -173,4 +174,28 @@ def test_without_a_ceiling_nobody_is_asked_what_earlier_machines_cost(
     before = calls(cloud)
     rent(account, resource(None))
 
+    assert calls(cloud) == before
+
+
+def test_a_preview_that_would_rent_another_says_it_and_one_that_would_not_asks_nobody(
+    cloud: Cloud, account: Account, resource: Callable[..., Props], stack: Stack
+) -> None:
+    first = rent(account, resource())
+    outputs = stack.preview(asked()).outputs
+    lost(cloud, account, first)
+    stack.state.knows(first["public_key"])
+    spent, before = bill(cloud, first), calls(cloud)
+    stack.preview(asked(budget={"max_total": 50, "hours": 2}))
+    assert calls(cloud) == before + 1
+    assert f"{spent:.2f} $ were spent by instance {first['instance_id']}" in stack.said
+    assert "of the 50.00 $ of budget.max_total" in stack.said
+
+    held = asked(budget={"max_total": spent * 0.9, "hours": 0.01})
+    with pytest.raises(NotApproved, match=r"nothing is left of .*instance"):
+        stack.preview(held)
+
+    stack.state.holds(asked(), outputs)
+    stack.state.knows(first["public_key"])
+    before = calls(cloud)
+    stack.preview(asked(budget={"max_total": 50}))
     assert calls(cloud) == before
