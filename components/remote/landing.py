@@ -7,11 +7,13 @@ that only what was written to since is hashed again.
 from __future__ import annotations
 
 import shlex
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from components.errors import TransferFailed
 from components.remote.job import WORKSPACE
 from components.remote.manifest import Found
+from components.remote.pipe import tended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 3600
 """Without a word from the machine: it hashes, or removes many files."""
+
+_SILENCE: Final = 40
+_PATIENCE: Final = 60
+"""Seconds that a sender is not heard until it counts as gone, and that another waits for its folder."""
 
 HASH: Final = "$(command -v openssl > /dev/null && echo openssl dgst -sha256 -r || echo sha256sum)"
 """Hashes its input, or files whose names begin with `./`. Most builds of openssl are much faster at it."""
@@ -35,6 +41,31 @@ class Landing:
         """Describe it; nothing happens yet."""
         self.folder, self.side = folder, f"{folder}.incoming"
         self._shell, self._receipt = shell, f".fragua/received/{folder.replace('/', '%')}"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other senders away from the folder for the time of the block.
+
+        The machine lets go of a sender that it does not hear, since a connection may end without a word.
+
+        Raises:
+            TransferFailed: another sender has it.
+        """
+        lock = f"{shlex.quote(self._receipt)}.lock"
+        script = f"""exec 2>&1
+cd "{WORKSPACE}" && mkdir -p .fragua/received && exec 9>> {lock} || exit
+flock -w {_PATIENCE} 9 || {{ echo taken; exit; }}
+echo alone
+while read -r -t {_SILENCE}; do :; done"""
+        with tended(self._shell, f"taking {self.folder}", script, _SILENCE / 4) as said:
+            if said == "taken":
+                raise TransferFailed(
+                    f"{self.folder}: another `pulumi up` or `./fragua watch` sends it to the machine; let "
+                    "that end, or end it, then run this again"
+                )
+            if said != "alone":
+                raise TransferFailed(f"{self.folder} cannot be locked on the machine: {said}")
+            yield
 
     def look(self, manifest: Manifest) -> tuple[dict[str, Found], dict[str, Found]]:
         """Return the files of the folder and of the side folder, by path.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import BufferedWriter, RawIOBase
 from tempfile import TemporaryFile
+from threading import Event
 from typing import IO, TYPE_CHECKING, Final
 
 from paramiko import SSHException
@@ -19,7 +20,7 @@ from components.errors import TransferFailed
 from components.remote import openssh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from paramiko import Channel
     from typing_extensions import Buffer
@@ -68,6 +69,37 @@ def draw(shell: Shell, what: str, script: str, take: Callable[[bytes], object]) 
         with openssh.running(what, command, **streams) as child:
             while block := child.stdout.read1(BLOCK):  # type: ignore[union-attr]  # it is a pipe
                 take(block)
+
+
+@contextmanager
+def tended(shell: Shell, what: str, script: str, every: float) -> Iterator[str]:
+    """Run a bash `script` beside the block, and tell what it prints first.
+
+    It reads an empty line every so many seconds, so that it can tell when nobody is there any more; its input
+    ends with the block.
+
+    Raises:
+        TransferFailed: the connection broke off before it said anything.
+    """
+    done = Event()
+    try:
+        channel = shell.connection.transport.open_session()
+        channel.exec_command(_bash(script))
+        said = channel.recv(BLOCK).decode(errors="replace").strip()
+    except (SSHException, EOFError, OSError) as error:
+        raise TransferFailed(f"{what}: the connection broke off: {error}. {openssh.AGAIN}") from None
+
+    def tend() -> None:
+        with suppress(SSHException, EOFError, OSError):  # what goes on in the block finds out by itself
+            while not done.wait(every):
+                channel.sendall(b"\n")
+
+    with channel, ThreadPoolExecutor() as pool:
+        pool.submit(tend)
+        try:
+            yield said
+        finally:
+            done.set()
 
 
 def _pour_by_paramiko(shell: Shell, what: str, script: str, write: Callable[[IO[bytes]], None]) -> str:

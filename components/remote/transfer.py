@@ -44,9 +44,15 @@ def send(shell: Shell, source: Path, manifest: Manifest, folder: str, tell: Tell
 
     Raises:
         TransferFailed: a file cannot be read, changed meanwhile or did not arrive whole, the machine's disk
-            has no room, or the connection broke off. The folder is as it was.
+            has no room, another sends the same folder, or the connection broke off. It is as it was.
     """
     landing = Landing(shell, folder)
+    with landing.alone():
+        return _send(shell, source, manifest, landing, tell)
+
+
+def _send(shell: Shell, source: Path, manifest: Manifest, landing: Landing, tell: Tell) -> int:
+    folder = landing.folder
     there, side = landing.look(manifest)
     if there and {path: found.sha256 for path, found in there.items()} == manifest.hashes:
         return 0

@@ -13,7 +13,8 @@ from rented import Cloud, Run
 from transfers import BIG, Cut, put, silent, there, write
 
 from components.errors import TransferFailed
-from components.remote import landing, transfer
+from components.remote import landing, pipe, transfer
+from components.remote.landing import Landing
 from components.remote.manifest import scan
 from components.remote.shell import Login, Shell, connect
 from components.remote.transfer import fetch, send, send_file
@@ -70,6 +71,35 @@ def test_a_file_comes_home_from_where_it_broke_off(
         assert told[0] < 19_000_000
         assert sha256(target.read_bytes()).hexdigest() == digest
         assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_of_two_senders_to_a_folder_one_is_refused_and_the_other_ends_whole(
+    login: Login, shell: Shell, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_PATIENCE", 1)
+    refused = []
+
+    def another(_done: int, _total: int, _rate: float) -> None:
+        if not refused:
+            write(tmp_path / "other" / "plain.png", b"something else")
+            with connect(login) as second, pytest.raises(TransferFailed) as error:
+                send(second, tmp_path / "other", scan(tmp_path / "other"), "folder", silent)
+            refused.append(str(error.value))
+
+    send(shell, source, scan(source), "folder", another)
+
+    assert refused[0].startswith("folder: another `pulumi up` or `./fragua watch` sends it to the machine")
+    assert there(shell) == scan(source).hashes
+    put(shell, tmp_path / "other")
+
+
+def test_a_sender_that_is_not_heard_any_more_does_not_keep_another_away(
+    login: Login, shell: Shell, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landing, "_SILENCE", 2)
+    monkeypatch.setattr(landing, "tended", lambda *words: pipe.tended(*words[:-1], every=3600))
+    with Landing(shell, "folder").alone(), connect(login) as second:
+        put(second, source)
 
 
 def test_a_part_that_is_too_long_is_no_beginning(shell: Shell, source: Path) -> None:
