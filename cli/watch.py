@@ -15,6 +15,7 @@ from cli.dashboard import line, view
 from cli.project import known, listener, reason, selected
 from cli.record import Recorder
 from components.errors import (
+    BucketFailed,
     CommandFailed,
     FraguaError,
     HostKeyChanged,
@@ -24,9 +25,11 @@ from components.errors import (
 )
 from components.kohya.launch import Launch
 from components.kohya.ledger import closed
+from components.kohya.push import job_name
 from components.kohya.run import Run
 from components.kohya.training import Follower, failure
 from components.remote.gauges import Gauges, gauges_script, parse_gauges
+from components.remote.jobs import state
 from components.remote.shell import Login, connect
 from components.vast import renewal
 from components.vast.lease import parse_status, renew_script, status_script
@@ -61,8 +64,8 @@ def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) ->
     """Follow the run of `stack` to its end; return the checkpoints brought home.
 
     A broken connection is opened again. Where the machine is lost, `pulumi up --refresh` rents another one on
-    the same conditions, and the run goes on after the last epoch whose state is at home; but where it was
-    outbid, and going on there for a higher bid costs less, the bid is raised.
+    the same conditions, and the run goes on after the last epoch whose state is at home or in its bucket; but
+    where it was outbid, and going on there for a higher bid costs less, the bid is raised.
 
     Args:
         stack: the stack.
@@ -74,6 +77,7 @@ def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) ->
         TrainingFailed: it ended without its checkpoint.
         FraguaError: the stack has no training, or it was cut off too often.
         Unreachable: the machine could not be reached for ten minutes, though Vast.ai says that it runs.
+        BucketFailed: neither could the machine and the bucket.
     """
     said: list[tuple[int, str]] = []
     bids = Bids(stack)
@@ -90,6 +94,7 @@ def watch(stack: auto.Stack, root: Path, voice: Voice, *, ends: bool = False) ->
             raise
         except RemoteError as error:  # whatever was going on when the machine went away
             voice.still()
+            watching.take_pushed()
             if watching.complete:
                 continue
             said.append((int(found["instance"]), str(error)))
@@ -137,6 +142,7 @@ class Watching:
         self._gauges: Gauges | None = None
         self._looked = self._renewed = 0.0
         self._lease: LeaseStatus | None = None
+        self._pushing = ""
 
     @property
     def complete(self) -> bool:
@@ -184,6 +190,25 @@ class Watching:
             self._run.keep(closed(self._run.ledger, "done"), shell)
         return self._finish()
 
+    def take_pushed(self) -> None:
+        """Bring home what is in the run's bucket, if it has one; for ten minutes it need not be reached.
+
+        Raises:
+            BucketFailed: it is not.
+        """
+        deadline = time.monotonic() + _GIVE_UP
+        while True:
+            try:
+                for path in self._run.take(self._moving):
+                    self._brought(path, "from the bucket")
+            except BucketFailed as error:
+                if time.monotonic() > deadline:
+                    raise
+                self._voice.line(f"{error}; trying again")
+                time.sleep(_RECONNECT)
+            else:
+                return
+
     def at_home(self, *, ends: bool) -> None:
         """Tell the machine's lease that the training is at home; it may be gone."""
         with suppress(RemoteError):
@@ -219,18 +244,10 @@ class Watching:
 
     def _follow(self, shell: Shell, follower: Follower) -> JobStatus:
         voice = self._voice
-
-        def tell(name: str, done: int, total: int, rate: float) -> None:
-            moved = f"{done / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
-            voice.moving(f"{name} {bar(done, total)} {moved}")
-
         while True:
             job = follower.look(shell)
-            for path in self._run.carry(shell, follower, tell):
-                voice.still()
-                mb = path.stat().st_size / 1e6
-                digest = self._run.checkpoints[path][:16]
-                voice.line(f"brought home {os.path.relpath(path)} ({mb:.1f} MB), sha256 {digest}… checked")
+            for path in self._run.carry(shell, follower, self._moving):
+                self._brought(path)
             progress = self._run.overall(follower.progress)
             if job.state != "running":
                 voice.still()
@@ -255,6 +272,17 @@ class Watching:
             )
             time.sleep(_POLL)
 
+    def _moving(self, name: str, done: int, total: int, rate: float) -> None:
+        moved = f"{done / 1e6:.1f}/{total / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s"
+        self._voice.moving(f"{name} {bar(done, total)} {moved}")
+
+    def _brought(self, path: Path, where: str = "") -> None:
+        self._voice.still()
+        size = f"{path.stat().st_size / 1e6:.1f} MB"
+        digest = self._run.checkpoints[path][:16]
+        home = f"{os.path.relpath(path)} {where}".strip()
+        self._voice.line(f"brought home {home} ({size}), sha256 {digest}… checked")
+
     def _look_around(self, shell: Shell, follower: Follower) -> None:
         """Bring samples home, read the gauges and keep the record."""
         self._looked = time.monotonic()
@@ -264,6 +292,10 @@ class Watching:
             self._gauges = parse_gauges(shell.run("reading gauges", gauges_script()))
         except CommandFailed:
             self._gauges = None
+        if self._launch.bucket and (told := state(shell, job_name(self._launch.run)).tail) != self._pushing:
+            self._pushing = told
+            self._voice.still()
+            self._voice.line(f"bucket: {told}")
         self._recorder.keep(follower.progress)
 
 

@@ -22,6 +22,7 @@
         ├── TransferFailed      a file did not arrive whole
         ├── JobFailed           a job on the machine failed or was lost
         ├── TrainingFailed      the trainer stopped, or made nothing
+        ├── BucketFailed        object storage refuses, or is not reached
         └── ServiceFailed       ComfyUI or the gateway does not serve
 
 Each message says what is wrong, where, and what to do; one that may leave something billing names the
@@ -160,6 +161,10 @@ class JobFailed(RemoteError):
 
 class TrainingFailed(RemoteError):
     """The trainer exited with an error, or exited 0 and made nothing."""
+
+
+class BucketFailed(RemoteError):
+    """Object storage refuses what was asked of it, or is not reached; the message has rclone's words."""
 
 
 class ServiceFailed(RemoteError):

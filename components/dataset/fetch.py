@@ -1,8 +1,7 @@
 """Jobs that bring a dataset onto the node from elsewhere: an archive, a git repository, object storage. Pure.
 
 Each fills a side folder and moves it into place once it is whole and holds images. A job that was broken off
-goes on where it was. What rclone needs to log in lies in `ENVIRONMENT`, a file that only root reads, and is
-in no script and no argument.
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,19 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from components.dataset import extract
-from components.errors import SpecError
 from components.remote.job import Job
 from components.remote.package import needed
-from components.remote.secret import secret_path, secret_script
+from components.remote.store import log_in
 from components.remote.token import demanded, denied, header, token_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from components.spec.source import Archive, Git, Rclone, Source
 
 NAME: Final = "dataset"
-ENVIRONMENT: Final = secret_path(NAME)
 
 _IMAGES: Final = (
     r"\( -iname '*.png' -o -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.webp' -o -iname '*.bmp' \)"
@@ -56,31 +51,6 @@ def fetch(source: Source, folder: str, *, token: bool = False) -> Job | None:
     else:
         return None
     return Job(NAME, script + _into_place(side, shlex.quote(folder)), sent)
-
-
-def environment(source: Source, variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those of this computer's environment `variables` that the node needs to log in: secrets.
-
-    Raises:
-        SpecError: rclone's remote is not configured among them.
-    """
-    if not source.rclone:
-        return {}
-    prefix = f"RCLONE_CONFIG_{source.rclone.remote.upper()}_"
-    found = {name: value for name, value in variables.items() if name.startswith(prefix)}
-    if f"{prefix}TYPE" not in found:
-        raise SpecError(
-            f"dataset.rclone.remote: {source.rclone.remote} is not configured: set {prefix}TYPE, such as s3, "
-            f"and what else that type needs, such as {prefix}ACCESS_KEY_ID, in the environment"
-        )
-    return found
-
-
-def environment_script(variables: Mapping[str, str]) -> str:
-    """Return a script that leaves secret `variables` on the node for its job. It is a secret itself."""
-    return secret_script(
-        NAME, "\n".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()))
-    )
 
 
 def _archive(source: Archive, side: str, token: str) -> str:
@@ -154,10 +124,7 @@ rm -rf .git
 def _rclone(source: Rclone, side: str) -> str:
     target = shlex.quote(f"{source.remote}:{source.path}")
     return f"""{needed("command -v rclone", "rclone")}
-set -a
-. {ENVIRONMENT}
-set +a
-rclone sync {target} {side} --config '' --exclude '.*' --exclude '.*/**' --transfers 16 --checkers 16 \\
+{log_in(NAME)}rclone sync {target} {side} --config '' --exclude '.*' --exclude '.*/**' --transfers 16 --checkers 16 \\
   --stats 5s --stats-one-line --stats-log-level NOTICE
 """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -61,8 +60,22 @@ class Books:
         Raises:
             FraguaError: it is damaged.
         """
-        found = _copy(shell, f"{self._launch.folder}/{LEDGER}")
-        if not found or len(found.parts) <= len(self.ledger.parts):
+        path = f"{self._launch.folder}/{LEDGER}"
+        text = shell.run("reading the run's ledger", f'cat "{WORKSPACE}/"{path} 2>/dev/null || true')
+        if text:
+            self.adopt(text, f"{path} on the machine")
+
+    def adopt(self, text: str, where: str) -> None:
+        """Take over the ledger that lies elsewhere, as `find` does.
+
+        Raises:
+            FraguaError: it is damaged.
+        """
+        try:
+            found = Ledger.model_validate_json(text)
+        except ValidationError as error:
+            raise _damaged(where, error.errors()[0]["msg"]) from None
+        if len(found.parts) <= len(self.ledger.parts):
             return
         trained = {"parts": found.parts, "steps_per_epoch": found.steps_per_epoch}
         ledger = self.ledger.model_copy(update=trained)
@@ -70,9 +83,7 @@ class Books:
             folder = self._home / part.folder
             for saved in part.saved:
                 if part.index != index or epoch_of(ledger, part, saved.name) != saved.epoch:
-                    raise _damaged(
-                        f"{self._launch.folder}/{LEDGER} on the machine", f"{part.folder}: {saved.name}"
-                    )
+                    raise _damaged(where, f"{part.folder}: {saved.name}")
                 if not all(_is(folder / path, digest) for path, digest in saved.files.items()):
                     ledger = brought(ledger, part.index, saved.name, {})
         self.keep(ledger)
@@ -136,14 +147,6 @@ class Books:
 
 def _without_steps(ledger: Ledger) -> list[Part]:
     return [part.model_copy(update={"steps": 0}) for part in ledger.parts]
-
-
-def _copy(shell: Shell, path: str) -> Ledger | None:
-    text = shell.run("reading the run's ledger", f'cat "{WORKSPACE}/"{shlex.quote(path)} 2>/dev/null || true')
-    try:
-        return Ledger.model_validate_json(text) if text else None
-    except ValidationError as error:
-        raise _damaged(f"{path} on the machine", error.errors()[0]["msg"]) from None
 
 
 def _damaged(where: str, what: str) -> FraguaError:

@@ -51,6 +51,7 @@ class Launch(Spec):
         dataset: digest of its files, or of where they come from.
         base_model: its SHA-256, or where it comes from.
         caches: identifies all that encoded images and captions on the disk depend on.
+        bucket: where the machine pushes its saves, as rclone names it; empty for nowhere.
     """
 
     run: str
@@ -66,6 +67,7 @@ class Launch(Spec):
     dataset: str
     base_model: str
     caches: str
+    bucket: str = ""
 
     @property
     def folder(self) -> str:

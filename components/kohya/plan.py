@@ -16,6 +16,7 @@ from components.kohya.arguments import dataset_config, options, prompts, script
 from components.kohya.fit import smaller
 from components.kohya.install import trainer
 from components.kohya.launch import Launch, Variant
+from components.kohya.push import INSTALL
 from components.remote.model import Model, model, uploaded
 
 if TYPE_CHECKING:
@@ -44,17 +45,19 @@ class Plan:
         base_model: where the base model is, and the job that brings it there.
         dataset: the job that fetches the dataset; None where it is uploaded.
         launch: how training starts and goes on.
+        bucket: the job that installs what pushes to the bucket; None where there is none.
     """
 
     install: Job
     base_model: Model
     dataset: Job | None
     launch: Launch
+    bucket: Job | None
 
     @property
     def preparations(self) -> list[Job]:
         """The jobs that must be done before training starts; they do not wait for each other."""
-        return [job for job in (self.install, self.base_model.job, self.dataset) if job]
+        return [job for job in (self.install, self.base_model.job, self.dataset, self.bucket) if job]
 
 
 def plan(
@@ -94,12 +97,14 @@ def plan(
         dataset=dataset_digest,
         base_model=job.base_model.sha256 or model_sha256 or base.path,
         caches=_digest(f"{base.path} {job.extra.get('vae')} {dataset_digest}"),
+        bucket=f"{job.bucket.remote}:{job.bucket.path}" if job.bucket else "",
     )
     return Plan(
         install=tools.install,
         base_model=base,
         dataset=fetch(job.dataset, DATASET, token=token),
         launch=launch,
+        bucket=INSTALL if job.bucket else None,
     )
 
 

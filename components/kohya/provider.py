@@ -15,7 +15,7 @@ class TrainingRunProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Train again for another run or machine: the run's name holds a digest of all that determines it."""
         replaces = [name for name in ("machine", "run") if olds[name] != news[name]]
-        moved = olds["login"] != news["login"]
+        moved = olds["login"] != news["login"] or _bucket(olds) != _bucket(news)
         return DiffResult(changes=bool(replaces) or moved, replaces=replaces, delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -25,7 +25,11 @@ class TrainingRunProvider(ResourceProvider):
         return CreateResult(props["run"], {**props, "steps": begin(props)})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Take over a new address; the training itself is the same."""
+        """Take over a new address or bucket; the training itself is the same."""
+        if _bucket(olds) != _bucket(news):
+            from components.kohya.run import change_bucket  # noqa: PLC0415 - a preview needs no SSH
+
+            change_bucket(news)
         return UpdateResult({**news, "steps": olds["steps"]})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
@@ -33,3 +37,8 @@ class TrainingRunProvider(ResourceProvider):
         from components.kohya.run import end  # noqa: PLC0415 - a preview needs no SSH
 
         end(props)
+
+
+def _bucket(props: dict[str, Any]) -> str:
+    """Return the bucket; states of before there were any have none."""
+    return str(props.get("bucket") or "")

@@ -55,6 +55,7 @@ class TrainingRun(Resource, module="kohya", name="TrainingRun"):
             "run": plan.launch.run,
             "preparations": {job.name: job.script for job in plan.preparations},
             "launch": plan.launch.model_dump_json(),
+            "bucket": plan.launch.bucket,
             "home": str(home),
             "price": price,
             "limit": limit,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from components.errors import FraguaError, RemoteError, TrainingFailed
-from components.kohya.books import Books
+from components.errors import BucketFailed, FraguaError, RemoteError, TrainingFailed
+from components.kohya.books import LEDGER, Books
 from components.kohya.diagnosis import diagnose
 from components.kohya.launch import Launch
 from components.kohya.ledger import (
@@ -22,13 +24,15 @@ from components.kohya.ledger import (
     next_part,
     observed,
 )
+from components.kohya.push import job_name, push
 from components.kohya.resume import described
 from components.kohya.training import Follower, first_step, name_of, prepare, start, stop
 from components.record.checkpoint import CheckpointDamaged, read_metadata
+from components.remote import bucket
 from components.remote.collect import collect
-from components.remote.job import WORKSPACE, Job
+from components.remote.job import WORKSPACE, Job, start_script
 from components.remote.jobs import state, tail
-from components.remote.manifest import scan
+from components.remote.manifest import scan, sha256
 from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import fetch, send, send_file
 from components.say import say
@@ -54,15 +58,18 @@ def begin(props: dict[str, Any]) -> int:
     with connect(Login.of(props["login"]), PATIENCE) as shell:
         jobs = [Job(name, script) for name, script in props["preparations"].items()]
         prepare(shell, jobs, props["limit"], say)
-        run = Run(launch, Path(props["home"]), shell)
+        run, machine = Run(launch, Path(props["home"]), shell), int(props["machine"])
+        _take_pushed(run, machine)
         if run.complete:
             say(f"{launch.run} is complete in {props['home']}; to train it again, move that folder away")
         else:
-            follower = run.go_on(shell, int(props["machine"]), props["limit"])
+            follower = run.go_on(shell, machine, props["limit"])
             progress = run.overall(follower.progress)
             dollars = progress.seconds_left / 3600 * props["price"]
             rate = f"{progress.seconds_per_step:.2f} s a step, about ${dollars:.2f} to the end"
             say(f"training {launch.run}: {progress}, {rate}")
+            if launch.bucket:
+                say(f"bucket: {state(shell, job_name(launch.run)).tail}")
         return run.ledger.epochs * run.ledger.steps_per_epoch
 
 
@@ -72,6 +79,35 @@ def end(props: dict[str, Any]) -> None:
     jobs = name_of(props["run"], "*") if "launch" in props else "training"
     with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
         stop(shell, jobs)
+
+
+def change_bucket(props: dict[str, Any]) -> None:
+    """Have the machine of a resource push to another bucket from now on, if its run goes on there.
+
+    Raises:
+        RemoteError: it is not reached.
+    """
+    with connect(Login.of(props["login"]), PATIENCE) as shell:
+        run = Run(Launch.model_validate_json(props["launch"]), Path(props["home"]), shell)
+        if run.ledger.parts and run.ledger.parts[-1].machine == int(props["machine"]):
+            run.push(shell)
+
+
+def _take_pushed(run: Run, machine: int) -> None:
+    """Bring home what other machines than `machine` pushed.
+
+    Raises:
+        BucketFailed: it cannot be read, though something of the run may be there.
+    """
+    if run.ledger.parts and run.ledger.parts[-1].machine == machine:
+        return
+    try:
+        for path in run.take(_silent):
+            say(f"brought home {path.name} from the bucket")
+    except BucketFailed as error:
+        if run.ledger.parts:
+            raise
+        say(f"{error}; the training begins all the same")
 
 
 class Run(Books):
@@ -101,6 +137,8 @@ class Run(Books):
         """
         self._before = None
         if self.ledger.parts and (self._taken_up(shell, machine) or self.complete):
+            if not self.complete:
+                self.push(shell)
             return self._first_step(shell, limit)
         point = next_part(self.ledger)  # for all variants: that the VRAM is too small is no fault of a state
         begins = {"done": point.done, "state": point.state, "weights": point.weights}
@@ -113,6 +151,7 @@ class Run(Books):
                 say(described(point, self.ledger.epochs))
                 self._restore(shell, point)
             script = self._launch.part(len(self.ledger.parts), point, variant)
+            self.push(shell)
             start(shell, self.job, script or "")
             try:
                 return self._first_step(shell, limit)
@@ -134,31 +173,82 @@ class Run(Books):
             FraguaError: it cannot be written here.
         """
         ledger = observed(self.ledger, follower.progress)
-        new = []
-        for part, saved in _wanted(ledger, self._there(shell, ledger, follower.progress) - self._damaged):
-            source, home = (
-                f"{self._launch.folder}/{part.folder}/{saved.name}",
-                self._home / part.folder / saved.name,
-            )
 
-            def moved(done: int, total: int, rate: float, name: str = saved.name) -> None:
-                tell(name, done, total, rate)
-
+        def draw(part: Part, saved: Saved) -> dict[str, str]:
+            source = f"{self._launch.folder}/{part.folder}/{saved.name}"
+            home, moved = self._home / part.folder / saved.name, partial(tell, saved.name)
             if saved.kind == "checkpoint":
-                hashes = {saved.name: fetch(shell, source, home, moved)}
-            else:
-                files = collect(shell, source, home, moved)
-                hashes = {f"{saved.name}/{path}": digest for path, digest in files.items()}
+                return {saved.name: fetch(shell, source, home, moved)}
+            files = collect(shell, source, home, moved)
+            return {f"{saved.name}/{path}": digest for path, digest in files.items()}
+
+        there = self._there(shell, ledger, follower.progress)
+        return self._bring(ledger, there, draw, "on the machine", shell)
+
+    def take(self, tell: Callable[[str, int, int, float], None]) -> list[Path]:
+        """Bring home likewise what the run's machines pushed to its bucket, if it has one; they may be gone.
+
+        Raises:
+            BucketFailed: the bucket cannot be read.
+            FraguaError: as `carry`; or this computer's environment does not tell how to log in.
+        """
+        if not self._launch.bucket or self.complete:
+            return []
+        source = f"{self._launch.bucket}/{self._launch.run}"
+        with TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            which = [f"/{LEDGER}", f"/part-*/{LOG}", "/part-*/*.sha256"]
+            bucket.take(source, folder, which, partial(_silent, ""))
+            if (folder / LEDGER).exists():
+                self.adopt((folder / LEDGER).read_text(encoding="utf-8"), f"{source}/{LEDGER}")
+            if not self.ledger.parts:
+                return []
+            for part in self.ledger.parts:
+                _keep_longer(folder / part.folder / LOG, self._home / part.folder / LOG)
+            pushed = bucket.lists(folder)
+
+        def draw(part: Part, saved: Saved) -> dict[str, str]:
+            hashes, home = pushed[f"{part.folder}/{saved.name}"], self._home / part.folder
+            which = [f"/{saved.name}", f"/{saved.name}/**"]
+            bucket.take(f"{source}/{part.folder}", home, which, partial(tell, saved.name))
+            for path, digest in hashes.items():
+                if not (home / path).is_file() or sha256(home / path) != digest:
+                    (home / path).unlink(missing_ok=True)
+                    raise CheckpointDamaged(f"{path} is not what was pushed")
+            return hashes
+
+        new = self._bring(observed(self.ledger, self.follower().progress), set(pushed), draw, "in the bucket")
+        bucket.take(source, self._home, ["/part-*/sample/**"], partial(tell, "samples"))
+        return new
+
+    def push(self, shell: Shell) -> None:
+        """Have the machine push what it saves to the end of the last part, if the run has a bucket."""
+        if self._launch.bucket:
+            job = push(self.ledger.run, len(self.ledger.parts), self._launch.bucket)
+            shell.run("starting what pushes to the bucket", start_script(job))
+
+    def _bring(
+        self,
+        ledger: Ledger,
+        there: set[str],
+        draw: Callable[[Part, Saved], dict[str, str]],
+        where: str,
+        shell: Shell | None = None,
+    ) -> list[Path]:
+        """Bring home what is to come of what is `there`, each by `draw`; return the new checkpoints."""
+        new = []
+        while wanted := _wanted(ledger, there - self._damaged):
+            part, saved = wanted[0]
             try:
+                hashes = draw(part, saved)
                 _check(self._home / part.folder, hashes)
             except CheckpointDamaged as error:  # a crash of the host can lose what a log calls saved
-                say(f"{saved.name} is damaged on the machine, and does not count: {error}")
+                say(f"{saved.name} is damaged {where}, and does not count: {error}")
                 self._damaged.add(f"{part.folder}/{saved.name}")
                 continue
             if saved.kind == "checkpoint":
-                new.append(self._show(home, self._shown(saved)))
-            ledger = brought(ledger, part.index, saved.name, hashes)
-            self.keep(ledger, shell)
+                new.append(self._show(self._home / part.folder / saved.name, self._shown(saved)))
+            self.keep(brought(ledger, part.index, saved.name, hashes), shell)
             self._forget_states()
             ledger = self.ledger
         self.keep(ledger, shell)
@@ -249,6 +339,13 @@ class Run(Books):
             new.unlink(missing_ok=True)
             raise FraguaError(f"{shown}: {error.strerror}") from None
         return shown
+
+
+def _keep_longer(found: Path, log: Path) -> None:
+    """Put a log that was found in place of the one at home, where it goes on after that."""
+    if found.exists() and (not log.exists() or found.stat().st_size > log.stat().st_size):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(found, log)
 
 
 def _wanted(ledger: Ledger, there: set[str]) -> list[tuple[Part, Saved]]:

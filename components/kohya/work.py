@@ -63,7 +63,7 @@ def work(job: TrainJob, settings: Settings, manifest: Manifest | None) -> Work:
         + (0 if manifest else images * _IMAGE_GB),
         sent=(manifest.size / 1e9 if manifest else 0) + (BASE_GB if job.base_model.local else 0),
         state=state,
-        returned=saves * (checkpoint_gb(shape) + state) + drawn * _SAMPLE_GB,
+        returned=(saves * (checkpoint_gb(shape) + state) + drawn * _SAMPLE_GB) * (2 if job.bucket else 1),
         setup=_INSTALL_SECONDS[job.install] + _START_SECONDS + images * _ENCODE_SECONDS,
         assumed=tuple(assumed),
     )

@@ -64,7 +64,7 @@ class Git(Spec):
 
 
 class Rclone(Spec):
-    """A folder in object storage, or wherever else rclone reads.
+    """A folder in object storage, or wherever else rclone reads and writes.
 
     The remote is configured by the environment of this computer, for a remote called `store`:
     RCLONE_CONFIG_STORE_TYPE=s3, RCLONE_CONFIG_STORE_ACCESS_KEY_ID=..., and what else its type needs.

@@ -11,6 +11,7 @@ from components.spec.budget import Budget
 from components.spec.dataset import Dataset
 from components.spec.model import BaseModelSource
 from components.spec.node import Node
+from components.spec.source import Rclone
 from components.spec.training import Buckets, Lora, Samples, Training
 
 OutputName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -34,6 +35,8 @@ class TrainJob(Spec):
     lora: Lora | None = None
     training: Training = Training()
     samples: Samples | None = None
+    bucket: Rclone | None = None
+    """Where the machine itself pushes every checkpoint and state, so that nobody need be at home."""
     extra: dict[str, Any] = Field(default={})
     """More options of sd-scripts by their own names; true for a flag, a list where one takes several."""
     consent: tuple[str, ...] = ()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from components.dataset.check import summary
 from components.dataset.declared import declared
-from components.dataset.fetch import environment
 from components.errors import SpecError
 from components.home import output_folder
 from components.kohya.derive import Settings, derive
@@ -18,6 +17,7 @@ from components.kohya.plan import Plan, plan
 from components.kohya.refuse import refuse
 from components.remote.manifest import Manifest, scan
 from components.remote.manifest import sha256 as sha256_of
+from components.remote.store import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ class Prepared:
         manifest: of a dataset on this computer; None where the machine fetches it.
         warnings: what a person should know, one line each.
         secrets: of this computer's environment, which the machine needs to fetch the dataset.
+        bucket: likewise, to push what it saves.
     """
 
     settings: Settings
@@ -44,6 +45,7 @@ class Prepared:
     manifest: Manifest | None
     warnings: tuple[str, ...]
     secrets: dict[str, str] = field(repr=False)
+    bucket: dict[str, str] = field(repr=False)
 
     def home(self, stack: str) -> Path:
         """Return where everything of the run is kept: in FRAGUA_OUTPUT, or `output`, by stack."""
@@ -61,7 +63,8 @@ def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool = False) 
     Raises:
         SpecError: the job cannot be right; one line a problem.
     """
-    secrets = _located(place, lambda: environment(job.dataset, os.environ))
+    secrets = _located(place, lambda: environment("dataset.rclone", job.dataset.rclone, os.environ))
+    bucket = _located(place, lambda: environment("bucket", job.bucket, os.environ))
     dataset = declared(job)
     warnings: list[str] = []
     if dataset.report:
@@ -78,7 +81,7 @@ def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool = False) 
         token=token,
         model_sha256=sha256_of(Path(job.base_model.local).expanduser()) if job.base_model.local else "",
     )
-    return Prepared(settings, planned, manifest, tuple(warnings), secrets)
+    return Prepared(settings, planned, manifest, tuple(warnings), secrets, bucket)
 
 
 def _elsewhere(job: TrainJob) -> str:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.dataset.fetch import environment_script
 from components.kohya.plan import DATASET
 from components.kohya.resource import TrainingRun
 from components.remote.resource import File, Folder, Reach, step
+from components.remote.store import environment_script
 from components.spec.tokens import HUGGING_FACE
 from components.stacks.asked import of_training
 from components.stacks.machine import described, rent
@@ -77,11 +77,14 @@ def _preparations(
         found.append(File("base-model", reach, str(source), path=steps.base_model.path))
     if steps.dataset:
         secrets = ready.secrets
-        before = pulumi.Output.secret(environment_script(secrets)) if secrets else None
+        before = pulumi.Output.secret(environment_script(steps.dataset.name, secrets)) if secrets else None
         found.append(step(reach, steps.dataset, before=before or opens.get(steps.dataset.token)))
     elif ready.manifest:
         source = Path(job.dataset.path or "").expanduser()
         found.append(Folder("dataset", reach, source, ready.manifest, folder=DATASET))
+    if steps.bucket:
+        before = pulumi.Output.secret(environment_script(steps.bucket.name, ready.bucket))
+        found.append(step(reach, steps.bucket, before=before))
     return found
 
 

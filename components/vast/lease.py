@@ -10,7 +10,9 @@ limit; a container that was down is not billed for its GPU, and that time does n
   and what earlier machines of the job cost, as far as was known. Changed limits leave them as they are;
 - `count`: what was added up; `lock` is held while the watchdog runs, and a second one ends at once; a line
   to `wake` lets it look at once;
-- `fetched`: the trainings whose checkpoints are all at home, by run; `finish` if nothing more is to come;
+- `fetched`: the trainings whose checkpoints are all at home, by run; `finish` if nothing more is to come, and
+  `stay` if more is. A training whose job `push-RUN` has ended is in its bucket: with 0 as a whole, with 2 as
+  far as it came before it failed;
 - `ended`: why it is ending the machine; `log`: each try.
 """
 
@@ -124,17 +126,18 @@ now() { read -r up _ < /proc/uptime; up=${up%.*}; }
 now
 . ./own
 . ./limits
-. ./count 2> /dev/null
+. ./count 2>&-
 case $last in new) last=$up ;; '') last=$up grace=$((up + GRACE * poll)) ;; esac
 unfetched() {
   for dir in "$jobs"/train-*/; do
     run=${dir##*/train-}
-    [ ! -d "$dir" ] || grep -qxF "${run%-*}" fetched 2> /dev/null || return 0
+    [ ! -d "$dir" ] || grep -qsxF "${run%-*}" fetched ||
+      grep -qsx '[02]' "$jobs/push-${run%-*}/exit" || return 0
   done
   return 1
 }
 busy() {
-  got=$(grep -c 'got prompt' "$jobs/comfyui/log" 2> /dev/null)
+  got=$(grep -sc 'got prompt' "$jobs/comfyui/log")
   [ "$got" = "$asked" ] || { asked=$got; return 0; }
   sum=0
   while read -r name got _; do
@@ -143,7 +146,7 @@ busy() {
   got=$((sum - rx)) rx=$sum
   [ $got -le $((BYTES * (d + 1))) ] || return 0
   for use in $(timeout 20 nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits 2>&- 9>&-); do
-    [ "$use" -ge PERCENT ] 2> /dev/null && return 0
+    [ "$use" -ge PERCENT ] 2>&- && return 0
   done
   return 1
 }
@@ -170,12 +173,13 @@ end() {
 while :; do
   now
   d=$((up > last ? up - last : 0)) last=$up
-  for file in limits rate aside before; do . ./$file; done 2> /dev/null
+  for file in limits rate aside before; do . ./$file; done 2>&-
   age=$((age + d)) since=$((since + d)) quiet=$((quiet + d)) spent=$((spent + d * rate))
-  mv renewed seen 2> /dev/null && . ./seen
+  mv renewed seen 2>&- && . ./seen
   [ $d -gt 0 ] && busy && quiet=0
   most=$idle why=
-  if [ -e finish ] && ! unfetched && [ $((idle == 0 || idle > FINISHED)) = 1 ]; then most=FINISHED; fi
+  if { [ -e finish ] || { [ ! -e stay ] && grep -qsx 0 "$jobs"/push-*/exit; }; } && ! unfetched &&
+    [ $((idle == 0 || idle > FINISHED)) = 1 ]; then most=FINISHED; fi
   echo "age=$age since=$since quiet=$quiet spent=$spent rx=$rx asked=$asked last=$last most=$most" > new &&
     mv new count
   over $lease $since "not renewed for $since s"
@@ -267,7 +271,7 @@ def fetched_script(run: str, *, ends: bool = True) -> str:
     return f"""cd ~/.fragua/lease 2> /dev/null || exit 0
 umask 077
 grep -qxF {shlex.quote(run)} fetched 2> /dev/null || echo {shlex.quote(run)} >> fetched
-{": > finish" if ends else "rm -f finish"}
+{": > finish; rm -f stay" if ends else ": > stay; rm -f finish"}
 """
 
 

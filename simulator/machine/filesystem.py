@@ -36,7 +36,7 @@ PROGRAMS = Path(__file__).parents[1] / "image"
 SITE = Path(PIL.__file__).parents[1]
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ADDRESS = "172.17.0.2"  # the first one that Docker's bridge gives out
-DEBIAN = ("haproxy",)  # programs of this host that an image has only once apt has installed them
+DEBIAN = ("haproxy", "rclone")  # programs of this host that an image has only once apt has installed them
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -64,7 +64,9 @@ class Files:
             "/opt/simulated/wheels": SITE,
             "/opt/simulated/image": PROGRAMS,
         }
-        self._debian = {name: Path(path).resolve() for name in DEBIAN if (path := shutil.which(name))}
+        places = f"{sysconfig.get_path('scripts')}:{os.environ.get('PATH', os.defpath)}"
+        found = {name: shutil.which(name, path=places) for name in DEBIAN}
+        self._debian = {name: Path(path).resolve() for name, path in found.items() if path}
         self._shown |= {f"/opt/simulated/{name}": path for name, path in self._debian.items()}
         if web:
             self._shown["/opt/simulated/web"] = web

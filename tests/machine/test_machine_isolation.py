@@ -101,7 +101,7 @@ def test_the_facts_are_those_of_the_offer(machine: Rented) -> None:
     ] * SPEC.gpu_count
     assert len({gpu["uuid"] for gpu in gpus}) == SPEC.gpu_count
     assert facts.pop("wheels") == machine.host._files.seen_path("/opt/simulated/wheels")
-    assert facts.pop("debian").keys() <= {"haproxy"}
+    assert facts.pop("debian").keys() <= {"haproxy", "rclone"}
     assert facts == {
         "scale": 60,
         "inet_down_mbps": 900,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from node_workspace import Node
 
-from components.dataset.fetch import ENVIRONMENT, environment, environment_script, fetch
+from components.dataset.fetch import NAME, fetch
 from components.errors import SpecError
-from components.spec.source import Source
+from components.remote.secret import secret_path
+from components.remote.store import environment, environment_script
+from components.spec.source import Rclone, Source
 
 HERE = {
     "RCLONE_CONFIG_STORE_TYPE": "s3",
@@ -24,8 +26,8 @@ def test_object_storage_is_read_with_the_secrets_of_this_computer(node: Node) ->
         "rclone", 'printf "%s\\n" "$@" > told; env -0 > environment; mkdir -p "$3"; echo x > "$3/a.png"'
     )
     source = Source.model_validate({"rclone": RCLONE})
-    secrets = environment(source, HERE)
-    assert node.bash(environment_script(secrets)).returncode == 0
+    secrets = environment("dataset.rclone", source.rclone, HERE)
+    assert node.bash(environment_script(NAME, secrets)).returncode == 0
 
     done = node.fetch(rclone=RCLONE)
 
@@ -43,20 +45,21 @@ def test_object_storage_is_read_with_the_secrets_of_this_computer(node: Node) ->
     }
     job = fetch(source, "dataset")
     assert job is not None
-    assert "secret" not in job.script.replace(ENVIRONMENT, "")
-    assert (node.workspace / ENVIRONMENT).stat().st_mode & 0o077 == 0
+    assert "secret" not in job.script.replace(secret_path(NAME), "")
+    assert (node.workspace / secret_path(NAME)).stat().st_mode & 0o077 == 0
     assert not (node.workspace / "hacked").exists()
 
 
-def test_a_remote_that_is_not_configured_is_refused_here() -> None:
+@pytest.mark.parametrize("field", ["dataset.rclone", "bucket"])
+def test_a_remote_that_is_not_configured_is_refused_here(field: str) -> None:
     with pytest.raises(SpecError) as caught:
-        environment(Source.model_validate({"rclone": RCLONE}), {"RCLONE_CONFIG_STORE_REGION": "eu"})
+        environment(field, Rclone.model_validate(RCLONE), {"RCLONE_CONFIG_STORE_REGION": "eu"})
 
     assert str(caught.value) == (
-        "dataset.rclone.remote: store is not configured: set RCLONE_CONFIG_STORE_TYPE, such as s3, and what "
+        f"{field}.remote: store is not configured: set RCLONE_CONFIG_STORE_TYPE, such as s3, and what "
         "else that type needs, such as RCLONE_CONFIG_STORE_ACCESS_KEY_ID, in the environment"
     )
 
 
 def test_other_sources_need_no_secrets() -> None:
-    assert environment(Source(path="cat"), HERE) == {}
+    assert environment("dataset.rclone", None, HERE) == {}

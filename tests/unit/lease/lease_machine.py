@@ -130,6 +130,12 @@ class Machine:
         """Start a job that never ends by itself."""
         self.run(start_script(Job(name, "/bin/sleep 1000")))
 
+    def ended(self, name: str, code: int) -> None:
+        """Let there be a job that has ended."""
+        folder = f"workspace/.fragua/jobs/{name}"
+        (self.root / folder).mkdir(parents=True, exist_ok=True)
+        self.write(f"{folder}/exit", f"{code}\n")
+
     def working(self, name: str) -> bool:
         busy = f"cd {self.root}/workspace/.fragua/jobs/{name}; flock -n lock true || echo busy"
         return self.run(busy) == "busy\n"

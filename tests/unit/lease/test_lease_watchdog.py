@@ -225,6 +225,42 @@ def test_a_finished_training_ends_its_machine_after_a_quarter_of_an_hour(machine
     assert machine.calls == ["destroy"]
 
 
+def test_what_is_in_its_bucket_needs_no_machine_either(machine: Machine) -> None:
+    """While it is pushed the machine is stopped at its limit; a training that failed leaves time to mend it."""
+    machine.work("train-cats-1")
+    machine.boot(Lease(lease=0, idle=HOUR))
+    machine.work("push-cats")
+    machine.later(HOUR)
+    assert machine.calls == ["stop"]
+
+    machine.ended("push-cats", 2)
+    machine.run(lease.renew_script(used=True))
+    machine.later(HOUR - POLL)
+    assert machine.calls == ["stop"]
+    machine.later(POLL)
+    assert machine.calls == ["stop", "destroy"]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_training_that_is_in_its_bucket_ends_its_machine_unless_more_is_to_come(
+    machine: Machine, kept: bool
+) -> None:
+    machine.work("train-cats-1")
+    machine.work("train-cats-2")
+    machine.boot(Lease(lease=0, idle=0))
+    machine.ended("push-cats", 0)
+    if kept:
+        machine.run(lease.fetched_script("cats", ends=False))
+    machine.later(900 - POLL)
+    assert machine.calls == []
+    machine.later(POLL)
+    assert machine.calls == ([] if kept else ["destroy"])
+
+    machine.run(lease.fetched_script("cats"))
+    machine.later(POLL)
+    assert machine.calls[-1:] == ["destroy"]
+
+
 def test_the_next_training_is_not_ended_with_the_one_before(machine: Machine) -> None:
     machine.work("train-cats-1")
     machine.boot(Lease(lease=0, idle=0))

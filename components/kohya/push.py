@@ -1,0 +1,42 @@
+"""The job that pushes a run's saves to a bucket, beside the training that makes them. Pure.
+
+The machine tells whether a save is whole by home's own rule and code: `pushing` goes there with `progress`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from components.kohya import progress, pushing
+from components.remote.job import Job
+from components.remote.package import needed
+from components.remote.store import log_in
+
+NAME: Final = "bucket"
+_FOLDER: Final = ".fragua/pushing"
+
+INSTALL: Final = Job(NAME, f"{needed('command -v rclone', 'rclone')}\nrclone version | head -n 1\n")
+"""What has to be done before; what rclone needs to log in comes with it."""
+
+
+def job_name(run: str) -> str:
+    """Return the name of the job that pushes the saves of `run`; the watchdog knows it by that."""
+    return f"push-{run}"
+
+
+def push(run: str, index: int, target: str) -> Job:
+    """Return the job that pushes what `run` saves on its machine, to the end of its part `index`."""
+    folder = f"{_FOLDER}/components/kohya"
+    files = "".join(
+        f"cat > {folder}/{path.name} <<'END-OF-PROGRAM'\n{path.read_text(encoding='utf-8')}END-OF-PROGRAM\n"
+        for path in (Path(each.__file__ or "") for each in (progress, pushing))
+    )
+    return Job(
+        job_name(run),
+        f"""mkdir -p {folder}
+{files}{log_in(NAME)}export PYTHONPATH={_FOLDER}
+exec python3 -m components.kohya.pushing {run} {index} {shlex.quote(target)}
+""",
+    )
