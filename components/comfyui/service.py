@@ -1,6 +1,7 @@
 """Programs on a machine that are to run for good: started again when they end, one of each. Pure.
 
-A service is a job that never ends. Its log says when the program ended, how, and when it is started again.
+A service is a job that never ends. Its log says when the program ended, how, and when it is started again;
+of a long one only the end is kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ ENDED: Final = "ended with exit code"
 _LONGEST_PAUSE: Final = 60
 _STEADY_SECONDS: Final = 60
 """Who ran so long starts again at once; who ends sooner waits twice as long each time."""
+
+_LOG_MOST: Final = 16 << 20
+_LOG_KEPT: Final = 4 << 20
+"""Bytes."""
 
 _HOLDER: Final = r"""
 import os, sys
@@ -55,6 +60,16 @@ fi
 run() {{
 {command}
 }}
+bound() {{
+  cd .fragua/jobs/{name}
+  while sleep 60; do
+    [ "$(stat -c %s log)" -gt {_LOG_MOST} ] || continue
+    tail -c {_LOG_KEPT} log > log.end
+    cat log.end > log # whoever writes to it goes on
+    rm log.end
+  done
+}}
+bound &
 pause=1 pid=
 trap '[ -z "$pid" ] || kill -TERM $pid 2> /dev/null; exit 143' TERM INT
 while true; do

@@ -84,6 +84,7 @@ set -euo pipefail
 {job.script}
 {mark}
 echo {job.digest} > digest
+: > log
 setsid bash -c '
   echo $$ > group
   cd "$1"
@@ -91,7 +92,7 @@ setsid bash -c '
   bash "$2/script" || code=$?
   echo $code > "$2/exit.part"
   mv "$2/exit.part" "$2/exit"
-' job "{WORKSPACE}" "$dir" > log 2>&1 < /dev/null &
+' job "{WORKSPACE}" "$dir" >> log 2>&1 < /dev/null &
 echo '{{"job": "{job.name}", "digest": "{job.digest}"}}'
 """
 
