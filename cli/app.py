@@ -204,7 +204,7 @@ def reap(
     ] = "30m",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """List what bills for nothing, and end it on request; exits with 2 if there is something (for cron)."""
+    """List what bills for nothing, and end it on request; exits with 3 if there is something (for cron)."""
     from cli.reap import run
 
     raise typer.Exit(

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from components.vast.client import Api
     from components.vast.orphans import Finding
 
-NOTHING, FOUND, UNDECIDED = 0, 2, 1
-"""Exit codes."""
+NOTHING, FOUND, UNDECIDED = 0, 3, 1
+"""Exit codes; 2 is that of a command that is not written as it has to be."""
 
 
 def run(root: Path, named: list[int], *, destroy: bool, yes: bool, older_than: str, as_json: bool) -> int:
-    """List what bills for nothing, and return 2 if there is something, 0 if not, 1 if it cannot be told.
+    """List what bills for nothing, and return 3 if there is something, 0 if not, 1 if it cannot be told.
 
     Args:
         root: of the project.

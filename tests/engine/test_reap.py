@@ -49,7 +49,7 @@ def test_an_orphan_is_reaped_and_a_healthy_stack_is_not(
     (kept.folder / "Pulumi.lost.yaml").unlink()
 
     code, [found], _ = run(kept, capsys, destroy=True)
-    assert (code, found["instance"], found["kind"], found["ended"]) == (2, orphan, "orphan", True)
+    assert (code, found["instance"], found["kind"], found["ended"]) == (3, orphan, "orphan", True)
     assert (cloud.billing("lost/"), cloud.billing("kept/")) == ([], [healthy])
 
     elsewhere = kept.folder / "elsewhere"

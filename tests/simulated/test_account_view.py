@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from exported import deployment, stack, surveyed
+from typer.testing import CliRunner
 
 from cli import reap as reaping
 from cli import status as statuses
+from cli.app import app
 from cli.bill import begin_of, charge
 from cli.fleet import Fleet, fleet
 from cli.reap import reap, run
@@ -162,6 +164,13 @@ def test_only_the_orphan_is_reaped(
     assert (lost.billing, healthy.billing) == ([], [kept.instance.id])
     assert stranger in {each.id for each in cloud.api().instances()}
     assert reaped(cloud, known) == reaping.NOTHING
+
+
+def test_a_mistake_in_the_command_line_has_an_exit_code_of_its_own() -> None:
+    mistaken = CliRunner().invoke(app, ["reap", "--destory"])
+
+    assert "No such option" in mistaken.output
+    assert mistaken.exit_code not in (reaping.NOTHING, reaping.FOUND, reaping.UNDECIDED)
 
 
 def test_what_is_outbid_is_left_until_it_is_named(start: Start, cloud: Cloud) -> None:
