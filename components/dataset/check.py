@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -27,9 +24,9 @@ if TYPE_CHECKING:
 
     from components.dataset.buckets import Buckets
     from components.dataset.images import Image, Subset
+    from components.dataset.listing import Listing
 
 _SHOWN: Final = 5
-_MOST_THREADS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -87,33 +84,36 @@ def check(subsets: Sequence[Subset], buckets: Buckets, before: Iterable[Problem]
     found: list[Subset] = []
     seen: set[Path] = set()
     paths = [subset.path for subset in subsets]
-    with pixels.patient(), ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads:
-        for subset in subsets:
-            place = subset.path.resolve()
-            if place in seen:
-                problems.append(Problem(REPEATED_FOLDER, subset.path, "is named by two subsets"))
-            elif problem := unreadable(subset.path):
-                problems.append(problem)
-            else:
-                files = listing.read(subset, paths)
-                read = threads.map(partial(_read, subset, files.names), files.images)
-                images, wrong = zip(*read, strict=True) if files.images else ((), ())
-                found.append(replace(subset, images=tuple(filter(None, images))))
-                problems += [*files.problems, *chain.from_iterable(wrong)]
-                problems += chain.from_iterable(looks.check(image, buckets) for image in found[-1].images)
-            seen.add(place)
+    for subset in subsets:
+        place = subset.path.resolve()
+        if place in seen:
+            problems.append(Problem(REPEATED_FOLDER, subset.path, "is named by two subsets"))
+        elif problem := unreadable(subset.path):
+            problems.append(problem)
+        else:
+            files = listing.read(subset, paths)
+            images, wrong = _read(subset, files)
+            found.append(replace(subset, images=tuple(images)))
+            problems += [*files.problems, *wrong]
+            problems += chain.from_iterable(looks.check(image, buckets) for image in images)
+        seen.add(place)
     problems += duplicates.find([image for subset in found for image in subset.images])
     problems += _balance(found)
     return Report(tuple(found), tuple(problems))
 
 
-def _read(subset: Subset, names: frozenset[str], path: Path) -> tuple[Image | None, list[Problem]]:
-    image = pixels.read(path)
-    name = captions.caption_name(path.name, subset.caption_extension, names)
-    caption, problems = captions.read(subset.path / name) if name else (None, [])
-    if isinstance(image, Problem):
-        return None, [image, *problems]
-    return replace(image, caption=caption), problems
+def _read(subset: Subset, files: Listing) -> tuple[list[Image], list[Problem]]:
+    images: list[Image] = []
+    problems: list[Problem] = []
+    for path, found in zip(files.images, pixels.read_all(files.images), strict=True):
+        name = captions.caption_name(path.name, subset.caption_extension, files.names)
+        caption, wrong = captions.read(subset.path / name) if name else (None, [])
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            images.append(replace(found, caption=caption))
+        problems += wrong
+    return images, problems
 
 
 def _balance(subsets: Sequence[Subset]) -> Iterator[Problem]:
