@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from components.comfyui.models import demand
 from components.errors import SpecError
 from components.record.checkpoint import CheckpointDamaged, read_metadata
-from components.remote.manifest import sha256
+from components.remote.manifest import known_hashes
 from components.remote.model import uploaded
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def trained(key: str, source: ServedModel, runs: Path, current: str | None) -> d
     if key.partition(".")[0] not in fits:
         kind = "a LoRA" if is_lora else "no LoRA, but a whole model"
         raise SpecError(f"models.{key}: {file} is {kind}: it belongs under models.{fits[0]}")
-    digest = sha256(file)
+    [digest] = known_hashes([file])
     demand(key, source, str(file), digest)
     return {"source": str(file), "path": uploaded(file.name, digest).path}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from components.dataset.pixels import THUMBNAIL
 from components.dataset.problems import LOOKALIKE_IMAGE, SAME_IMAGE, Problem, shown
+from components.remote.manifest import known_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,12 +42,11 @@ def _equal(images: Iterable[Image]) -> Iterator[tuple[Path, list[Path]]]:
     by_size: defaultdict[tuple[int, ...], list[Path]] = defaultdict(list)
     for image in images:
         by_size[*image.size, image.path.stat().st_size].append(image.path)
-    for paths in by_size.values():
-        by_hash: defaultdict[str, list[Path]] = defaultdict(list)
-        for path in paths if len(paths) > 1 else ():
-            with path.open("rb") as file:
-                by_hash[hashlib.file_digest(file, "sha256").hexdigest()].append(path)
-        yield from ((first, others) for first, *others in by_hash.values() if others)
+    paths = [path for like in by_size.values() if len(like) > 1 for path in like]
+    by_hash: defaultdict[str, list[Path]] = defaultdict(list)
+    for path, digest in zip(paths, known_hashes(paths), strict=True):
+        by_hash[digest].append(path)
+    yield from ((first, others) for first, *others in by_hash.values() if others)
 
 
 def _alike(images: Sequence[Image]) -> Iterator[tuple[Image, Image]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -149,7 +150,8 @@ def numbered(name: str) -> int | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    with os.scandir(folder) as entries:
+        return sorted(Path(each) for each in entries if each.is_dir() and not each.name.startswith("."))
 
 
 def _is_image(path: Path) -> bool:

@@ -79,15 +79,16 @@ class Listing:
 
 def read(subset: Subset, apart: Collection[Path] = ()) -> Listing:
     """List the files of a subset whose folder can be read; folders `apart` are subsets of their own."""
-    entries = sorted(path for path in subset.path.iterdir() if not path.name.startswith("."))
-    images = [path for path in entries if path.suffix in SUFFIXES and path.is_file()]
-    names = frozenset(path.name for path in entries if path.is_file())
+    visible = (path for path in subset.path.iterdir() if not path.name.startswith("."))
+    entries = {path: path.is_file() for path in sorted(visible, key=lambda path: path.name)}
+    images = [path for path, is_file in entries.items() if is_file and path.suffix in SUFFIXES]
+    names = frozenset(path.name for path, is_file in entries.items() if is_file)
     nested = [
         name
         for name in subfolders_with_images(subset.path)
         if not any(path.is_relative_to(subset.path / name) for path in apart)
     ]
-    problems = [problem for path in entries for problem in _entry(path)]
+    problems = [problem for path, is_file in entries.items() for problem in _entry(path, is_file=is_file)]
     if images:
         if nested:
             problems.append(
@@ -108,20 +109,24 @@ def read(subset: Subset, apart: Collection[Path] = ()) -> Listing:
     return Listing(tuple(images), names, tuple(problems))
 
 
-def _entry(path: Path) -> Iterator[Problem]:
+def _entry(path: Path, *, is_file: bool) -> Iterator[Problem]:
     if _UNSENDABLE.search(path.name):
         yield Problem(UNSENDABLE_NAME, path, "cannot have this name")
     if path.suffix in SUFFIXES:
-        if path.is_dir():
-            yield Problem(NO_FILE, path, "is a folder with the name of an image")
-        elif not path.is_file():
-            yield Problem(NO_FILE, path, "is a broken link" if path.is_symlink() else "is no regular file")
+        if not is_file:
+            yield Problem(NO_FILE, path, _no_file(path))
         elif len(path.stem.encode(errors="surrogateescape")) > _LONGEST_STEM:
             yield Problem(LONG_NAME, path, "has too long a name")
     elif path.suffix.lower() in SUFFIXES:
         yield Problem(MIXED_CASE_SUFFIX, path, f"has the suffix {path.suffix}")
     elif path.suffix.lower() in _OTHER_PICTURES:
         yield Problem(OVERLOOKED_FORMAT, path, f"is a {path.suffix} file")
+
+
+def _no_file(path: Path) -> str:
+    if path.is_dir():
+        return "is a folder with the name of an image"
+    return "is a broken link" if path.is_symlink() else "is no regular file"
 
 
 def _stems(images: Iterable[Path]) -> Iterator[Problem]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from components.errors import TransferFailed
+from components.known import Known
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 _UNSENDABLE: Final = re.compile("[\n\r\\\\\ud800-\udfff]")
 """Python shows a byte of a name that is not UTF-8 as a surrogate."""
@@ -115,27 +118,44 @@ def compare(manifest: Manifest, folder: dict[str, Found], side: dict[str, Found]
     )
 
 
-def scan(folder: Path) -> Manifest:
+def scan(folder: Path, *, known: bool = False) -> Manifest:
     """Read every file under `folder`, hidden ones and what Python caches excepted.
+
+    Args:
+        folder: where they are.
+        known: believe what is remembered of files that did not change: for plans, not for what is sent.
 
     Raises:
         TransferFailed: it is no folder, or a file cannot be read, or a name cannot be sent.
     """
     if not folder.is_dir():
         raise TransferFailed(f"{folder}: no such folder")
-    files: list[File] = []
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        skipped = any(part.startswith(".") or part == "__pycache__" for part in relative.parts)
-        if skipped or not path.is_file():
-            continue
-        if _UNSENDABLE.search(str(relative)):
+    names = sorted(_names(folder), key=lambda name: name.parts)
+    for name in names:
+        if _UNSENDABLE.search(str(name)):
             raise TransferFailed(
-                f"{str(path)!r}: rename it; a line break, a backslash or bytes that are not UTF-8 "
+                f"{str(folder / name)!r}: rename it; a line break, a backslash or bytes that are not UTF-8 "
                 "in a name cannot be sent"
             )
-        files.append(File(relative.as_posix(), path.stat().st_size, sha256(path)))
-    return Manifest(tuple(files))
+    paths = [folder / name for name in names]
+    hashes = known_hashes(paths) if known else map(sha256, paths)
+    return Manifest(
+        tuple(
+            File(name.as_posix(), path.stat().st_size, digest)
+            for name, path, digest in zip(names, paths, hashes, strict=True)
+        )
+    )
+
+
+def _names(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = filter(_is_meant, folders)
+        within = Path(place).relative_to(folder)
+        yield from (within / name for name in files if _is_meant(name) and Path(place, name).is_file())
+
+
+def _is_meant(name: str) -> bool:
+    return not name.startswith(".") and name != "__pycache__"
 
 
 def sha256(path: Path) -> str:
@@ -149,3 +169,15 @@ def sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise TransferFailed(f"{path}: {error.strerror}") from None
+
+
+_KNOWN: Final = Known("sha256", sha256, str, lambda _, note: note)
+
+
+def known_hashes(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of each file, read again only where it changed: for plans, not for what is sent.
+
+    Raises:
+        TransferFailed: one cannot be read.
+    """
+    return _KNOWN.of(paths)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import TransferFailed
+from components.known import forget
 from components.remote.manifest import scan
 from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import send, send_file
@@ -28,6 +29,7 @@ def upload(props: dict[str, Any]) -> dict[str, Any]:
         with connect(Login.of(props["login"]), PATIENCE) as shell:
             manifest = scanning.result()
             if manifest.digest != props["digest"]:
+                forget(source)
                 raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
             sent = send(shell, source, manifest, folder, _teller(folder))
     mb = f"{manifest.size / 1e6:.1f} MB"

@@ -15,8 +15,7 @@ from components.home import output_folder
 from components.kohya.derive import Settings, derive
 from components.kohya.plan import Plan, plan
 from components.kohya.refuse import refuse
-from components.remote.manifest import Manifest, scan
-from components.remote.manifest import sha256 as sha256_of
+from components.remote.manifest import Manifest, known_hashes, scan
 from components.remote.store import environment
 
 if TYPE_CHECKING:
@@ -71,15 +70,16 @@ def prepare(job: TrainJob, place: Callable[[str], str], *, token: bool = False) 
         if errors := dataset.report.errors:
             raise SpecError("\n".join(f"{place('dataset')}dataset: {line}" for line in summary(errors)))
         warnings += (f"dataset: {line}" for line in summary(dataset.report.warnings))
-    manifest = scan(dataset.root) if dataset.root else None
+    manifest = scan(dataset.root, known=True) if dataset.root else None
     settings = _located(place, lambda: derive(job, dataset))
     warnings += refuse(job, settings, manifest.size / 1e9 if manifest else 0, place)
+    local = [Path(job.base_model.local).expanduser()] if job.base_model.local else []
     planned = plan(
         job,
         settings,
         manifest.digest if manifest else _elsewhere(job),
         token=token,
-        model_sha256=sha256_of(Path(job.base_model.local).expanduser()) if job.base_model.local else "",
+        model_sha256="".join(known_hashes(local)),
     )
     return Prepared(settings, planned, manifest, tuple(warnings), secrets, bucket)
 

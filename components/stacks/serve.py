@@ -12,7 +12,7 @@ from comfy.custom import read_graph
 from components.comfyui.gateway import PACKAGES
 from components.comfyui.plan import Plan, digest, plan
 from components.errors import SpecError
-from components.remote.manifest import Manifest, scan, sha256
+from components.remote.manifest import Manifest, known_hashes, scan
 from components.spec import gpus
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def ready(job: InferJob, place: Callable[[str], str], *, token: bool = False) ->
             problems.append(f"{place(field)}{field}.local: {path}: no such file")
     if problems:
         raise SpecError("\n".join(problems))
-    hashes = {key: sha256(path) for key, path in uploads.items()}
+    hashes = dict(zip(uploads, known_hashes(list(uploads.values())), strict=True))
     try:
         planned = plan(job, graphs, token=token, hashes=hashes)
     except ValueError as error:
