@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import requests
-from PIL import Image
 
 from bench.relay import relay
-from bench.world import Project, cloud
+from bench.world import Project, cloud, photographs
 from cli.project import lay_out
 from components.kohya.progress import Progress
 
@@ -40,7 +39,7 @@ def main(root: Path) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _photographs(folder / "dataset")
+        photographs(folder / "dataset", _IMAGES, "png")
         with cloud(root, folder, 1) as settings, _slow(settings) as variables:
             lay_out(root, folder / "fragua")
             job = {"job": "configs/sdxl-lora.yaml", "override__dataset__path": str(folder / "dataset")}
@@ -191,13 +190,3 @@ def _slow(settings: dict[str, str]) -> Iterator[dict[str, str]]:
         stack.callback(server.shutdown)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield {**settings, "VAST_URL": f"http://127.0.0.1:{server.server_port}"}
-
-
-def _photographs(folder: Path) -> None:
-    """Make images as large as photographs are, each unlike all others."""
-    folder.mkdir()
-    for number in range(_IMAGES):
-        noise = Image.frombytes("RGB", (128, 128), os.urandom(3 * 128 * 128))
-        photograph = noise.resize((1024, 1024), Image.Resampling.BICUBIC)
-        photograph.save(folder / f"{number:03}.png", compress_level=1)
-        (folder / f"{number:03}.txt").write_text(f"photograph {number}\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import requests
+from PIL import Image
 
 from cli.simulation import running
 
@@ -56,3 +57,13 @@ def calls(variables: dict[str, str]) -> list[dict[str, Any]]:
     """Return the simulator's log of API calls."""
     reply = requests.get(f"{variables['VAST_URL']}/_sim/calls", timeout=30).json()
     return list(reply["calls"])
+
+
+def photographs(folder: Path, count: int, suffix: str) -> None:
+    """Make images with captions, as large as photographs are, each unlike all others."""
+    folder.mkdir()
+    for number in range(count):
+        noise = Image.frombytes("RGB", (128, 128), os.urandom(3 * 128 * 128))
+        photograph = noise.resize((1024, 1024), Image.Resampling.BICUBIC)
+        photograph.save(folder / f"{number:04}.{suffix}", compress_level=1)
+        (folder / f"{number:04}.txt").write_text(f"photograph {number}\n", encoding="utf-8")
