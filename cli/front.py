@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cli.project import outputs
 from cli.renew import kept
-from components.comfyui.front import Replica, caddyfile, haproxy
+from components.comfyui.front import Replica, address, caddyfile, haproxy
 from components.errors import FraguaError
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def run(root: Path, stack: str, listen: str, port: int, domain: str, *, only_pri
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    host = f"[{listen}]" if ":" in listen else listen
-    print(f"{f'https://{domain}' if domain else f'http://{host}:{port}'} (Ctrl-C ends it)")
+    print(f"{f'https://{domain}' if domain else f'http://{address(listen, port)}'} (Ctrl-C ends it)")
     print("Start it again whenever `pulumi up` has changed the stack's machines.")
     if not loopback:
         print(f"{listen} is open to others. The gateway serves only who has a token, but this is plain HTTP:")
@@ -73,7 +72,7 @@ def configuration(found: dict[str, Any], listen: str, port: int, domain: str) ->
         if not (url.hostname and url.port):
             raise FraguaError("the gateways are reached through tunnels only: set gateway.expose to tls")
         replicas.append(Replica(f"n{number}", url.hostname, url.port, each["certificate"]))
-    files = {"haproxy.cfg": haproxy(replicas, listen, port, behind_caddy=bool(domain))}
+    files = {"haproxy.cfg": haproxy(replicas, address(listen, port), behind_caddy=bool(domain))}
     files |= {each.file: each.certificate for each in replicas}
     return {**files, "Caddyfile": caddyfile(domain, port)} if domain else files
 

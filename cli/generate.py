@@ -33,7 +33,7 @@ _AWAY: Final = {502, 503, 504}
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A gateway.
+    """A gateway, or the balancer in front of several.
 
     Attributes:
         url: where it listens.
@@ -47,11 +47,13 @@ class Endpoint:
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Endpoint:
-        """Return the first gateway of a stack with those outputs.
+        """Return the balancer of a stack with those outputs, or its first gateway where it has none.
 
         Raises:
             FraguaError: none of them is public.
         """
+        if "front" in found:
+            return cls(found["front"], found["frontCertificate"], found["token"])
         first = found["replicas"][0]
         if not first["url"]:
             raise FraguaError("the gateway is reached through `./fragua tunnel` only: use it at its own URL")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     StackRule = Callable[[Collection[Inputs], Inputs], Iterable[str]]
 
 _MACHINES: Final = ("vast:Instance", "vast:Gang")
-_SERVICES: Final = ("comfyui:Service",)
+_SERVICES: Final = ("comfyui:Service", "comfyui:Front")
 
 
 class Rules(ResourceValidationPolicy):

@@ -123,7 +123,7 @@ def no_public_port(inputs: Inputs, config: Inputs) -> Iterator[str]:
 
 
 def no_bypass(inputs: Inputs, _config: Inputs) -> Iterator[str]:
-    """Check that ComfyUI is reached by the gateway only, and the gateway by TLS or a tunnel only."""
+    """Check that ComfyUI is reached by the gateway only, and that, or a balancer, by TLS or a tunnel only."""
     for match in _LISTEN.finditer(str(inputs.get("comfyui") or "")):
         addresses = (match[1] or "0.0.0.0").split(",")  # noqa: S104 - what ComfyUI takes a bare --listen for
         if not all(map(_loopback, addresses)):
@@ -132,6 +132,9 @@ def no_bypass(inputs: Inputs, _config: Inputs) -> Iterator[str]:
     host = str(settings.get("API_HOST") or "127.0.0.1")
     if not _loopback(host) and not settings.get("GATEWAY_TLS_CERT"):
         yield f"the gateway would listen on {host} without TLS: use gateway.expose `tls` or `tunnel`"
+    address, *options = str(inputs.get("bind") or "127.0.0.1:0").split()
+    if not _loopback(address.rpartition(":")[0]) and "ssl" not in options:
+        yield f"the balancer would listen on {address} without TLS: leave gateway.front out"
 
 
 def required_tags(inputs: Inputs, config: Inputs) -> Iterator[str]:

@@ -57,13 +57,12 @@ class Replica:
         return f"certificates/{self.name}.pem"
 
 
-def haproxy(replicas: Sequence[Replica], listen: str, port: int, *, behind_caddy: bool = False) -> str:
-    """Return the configuration of HAProxy 2.6.
+def haproxy(replicas: Sequence[Replica], bind: str, *, behind_caddy: bool = False) -> str:
+    """Return the configuration of HAProxy 2.4.4 or newer.
 
     Args:
         replicas: at least one.
-        listen: an IP address.
-        port: to listen on.
+        bind: where to listen, as HAProxy wants it: `address` and what belongs to it.
         behind_caddy: believe what `X-Forwarded-For` says.
     """
     numbered = list(enumerate(replicas, 1))
@@ -73,8 +72,9 @@ def haproxy(replicas: Sequence[Replica], listen: str, port: int, *, behind_caddy
             *(f"  set-var proc.{replica.name} int(0)" for replica in replicas),
             _DEFAULTS,
             *(_error(status, *words) for status, words in _ERRORS.items()),
+            _PEERS,
             "\nfrontend front",
-            f"  bind {_address(listen)}:{port}",
+            f"  bind {bind}",
             _FRONT,
             *([] if behind_caddy else ["  http-request set-header X-Forwarded-For %[src]"]),
             *(_way(replica) for replica in replicas),
@@ -110,8 +110,9 @@ def caddyfile(domain: str, port: int) -> str:
 """
 
 
-def _address(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def address(host: str, port: int) -> str:
+    """Return both as one word."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _error(status: int, kind: str, message: str) -> str:
@@ -151,7 +152,7 @@ def _way_in(number: int, replica: Replica) -> str:
 
 
 def _own(replica: Replica) -> str:
-    name, place = replica.name, f"{_address(replica.host)}:{replica.port}"
+    name, place = replica.name, address(replica.host, replica.port)
     return f"""
 listen {name}
   bind unix@{name}.sock mode 600
@@ -167,7 +168,8 @@ _HEAD: Final = f"""global
   maxconn 1000
   # one thread: between looking a key up and noting its replica, no other request comes
   nbthread 1
-  stats socket unix@stats.sock mode 600 level admin
+  localpeer front
+  stats socket unix@stats.sock mode 600 level admin expose-fd listeners
   tune.bufsize {_BUFFER}
   # how many jobs each replica has"""
 
@@ -190,6 +192,11 @@ defaults
   # and a browser would then send the request again by itself
   option httpclose"""
 
+_PEERS: Final = """
+# a new process learns from the one before it where each key went
+peers own
+  peer front unix@peers.sock"""
+
 _FRONT: Final = """  acl ordering path /generate /jobs
   # whole, so that it can be sent again
   http-request wait-for-body time 30s if METH_POST ordering
@@ -207,8 +214,9 @@ backend gateways
   acl ordering path /generate /jobs
   acl keyed req.hdr(Idempotency-Key) -m found
   # a key is its owner's: nobody else can say where it goes
-  stick-table type binary len 20 size 100k expire 24h store gpt0
-  http-request set-var-fmt(txn.key) "%[req.hdr(Authorization)] %[req.hdr(Idempotency-Key)]" if keyed
+  stick-table type binary len 20 size 100k expire 24h store gpt0 peers own
+  http-request set-var(txn.key) req.hdr(Idempotency-Key) if keyed
+  http-request set-var(txn.key) req.hdr(Authorization),concat(" ",txn.key) if keyed
   http-request track-sc0 var(txn.key),sha1 if keyed
   http-request set-var(txn.replica) sc0_get_gpt0 if keyed"""
 

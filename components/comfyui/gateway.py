@@ -28,7 +28,7 @@ PORT: Final = 8000
 COMFYUI_PORT: Final = 18188
 """Where ComfyUI listens, on loopback: what Vast.ai's image has free once its own services are stopped."""
 
-_PYTHON: Final = f"{FOLDER}/venv/bin/python"
+PYTHON: Final = f"{FOLDER}/venv/bin/python"
 
 
 def install(code_digest: str) -> Job:
@@ -90,10 +90,10 @@ def files_script(files: Mapping[str, str]) -> str:
     return script
 
 
-def boot_script(scripts: Sequence[str]) -> str:
+def boot_script(scripts: Sequence[str], file: str = BOOT) -> str:
     """Return a script that leaves `scripts` on the machine, to be run each time that its container starts."""
     lines = "".join(f"bash -c {shlex.quote(script)}\n" for script in scripts)
-    return f"printf %s {shlex.quote(lines)} > {BOOT}.new\nmv {BOOT}.new {BOOT}\n"
+    return f"printf %s {shlex.quote(lines)} > {file}.new\nmv {file}.new {file}\n"
 
 
 def gateway(digest: str) -> Job:
@@ -109,7 +109,7 @@ PYTHONPATH=code exec venv/bin/python -m gateway""",
 
 def ready_script(*, tls: bool) -> str:
     """Return a script that prints what the gateway says of being ready: JSON, and below it the status."""
-    return f"{_PYTHON} - <<'END'\n{_ASK}ask('http{'s' if tls else ''}://127.0.0.1:{PORT}/ready')\nEND"
+    return f"{PYTHON} - <<'END'\n{_ASK}ask('http{'s' if tls else ''}://127.0.0.1:{PORT}/ready')\nEND"
 
 
 _ASK: Final = """import ssl, urllib.error, urllib.request

@@ -84,3 +84,46 @@ class ServiceProvider(ResourceProvider):
         from components.comfyui.serving import end  # noqa: PLC0415 - a preview needs no SSH
 
         end(props)
+
+
+_FRONT = ("login", "address", "port", "bind", "config", "certificates", "certificate")
+
+
+class FrontProvider(ResourceProvider):
+    """The balancer on one machine, which serves."""
+
+    serialize_as_secret_always = False  # only a class name is serialized
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Start over on another machine; change in place whatever else is different, or does not run."""
+        replaces = ["machine"] if olds["machine"] != news["machine"] else []
+        moved = any(olds[name] != news[name] for name in _FRONT)
+        return DiffResult(
+            changes=bool(replaces) or moved or not olds["serving"],
+            replaces=replaces,
+            delete_before_replace=True,
+        )
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Install it, start it, and wait until it serves."""
+        from components.comfyui.fronting import begin  # noqa: PLC0415 - a preview needs no SSH
+
+        return CreateResult(f"{int(props['machine'])}/front", begin(props))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Look whether it runs."""
+        from components.comfyui.fronting import look  # noqa: PLC0415 - a preview needs no SSH
+
+        return ReadResult(id_, {**props, "serving": look(props)})
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Let it read what differs; nothing that is under way is dropped."""
+        from components.comfyui.fronting import begin  # noqa: PLC0415 - a preview needs no SSH
+
+        return UpdateResult(begin(news))
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Stop it where the machine can be reached; where not, nothing is left to stop."""
+        from components.comfyui.fronting import end  # noqa: PLC0415 - a preview needs no SSH
+
+        end(props)

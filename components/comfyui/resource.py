@@ -1,15 +1,17 @@
-"""What a Pulumi program declares of ComfyUI: `Tokens` and `Service`."""
+"""What a Pulumi program declares of ComfyUI: `Tokens`, `Service` and `Front`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.comfyui import gateway
-from components.comfyui.provider import ServiceProvider, TokensProvider
+from components.comfyui import balancer, gateway
+from components.comfyui.front import Replica, haproxy
+from components.comfyui.provider import FrontProvider, ServiceProvider, TokensProvider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,3 +103,64 @@ class Service(Resource, module="comfyui", name="Service"):
             **dict.fromkeys(("serving", *Service.__annotations__)),
         }
         super().__init__(ServiceProvider(), reach.name("service"), props, reach.options(opts))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the world finds a gateway: its machine's public address, the port, and the certificate, PEM."""
+
+    address: pulumi.Input[str]
+    port: pulumi.Input[int]
+    certificate: pulumi.Input[str]
+
+
+class Front(Resource, module="comfyui", name="Front"):
+    """The balancer over all gateways of a stack, on the machine of one of them, serving.
+
+    It shows that gateway's certificate. Output: `url`.
+    """
+
+    url: pulumi.Output[str]
+
+    def __init__(
+        self,
+        reach: Reach,
+        places: Sequence[Place],
+        number: int,
+        *,
+        port: pulumi.Input[int],
+        limit: float,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declare that the machine balances.
+
+        Args:
+            reach: the machine.
+            places: of all gateways, by number.
+            number: of the gateway that is on this machine; 1 is the first.
+            port: the public one that leads to the balancer.
+            limit: seconds for the installation.
+            opts: of the resource.
+        """
+        own = places[number - 1]
+        replicas = pulumi.Output.all(
+            *(
+                pulumi.Output.all(at, "127.0.0.1", gateway.PORT, place.certificate)
+                if place is own
+                else pulumi.Output.all(at, place.address, place.port, place.certificate)
+                for at, place in enumerate(places, 1)
+            )
+        ).apply(lambda found: [Replica(f"n{at}", host, int(port), pem) for at, host, port, pem in found])
+        props = {
+            "machine": reach.machine_id,
+            "login": reach.login(),
+            "address": own.address,
+            "port": port,
+            "bind": balancer.BIND,
+            "config": replicas.apply(lambda found: haproxy(found, balancer.BIND)),
+            "certificates": replicas.apply(lambda found: {each.file: each.certificate for each in found}),
+            "certificate": own.certificate,
+            "limit": limit,
+            **dict.fromkeys(("serving", "url")),
+        }
+        super().__init__(FrontProvider(), reach.name("front"), props, reach.options(opts))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificate
 
-from components.comfyui import gateway
+from components.comfyui import balancer, gateway
+from components.comfyui.front import address as public
 from components.comfyui.models import links_script
 from components.comfyui.plan import digest
 from components.comfyui.service import ENDED
@@ -29,17 +30,17 @@ if TYPE_CHECKING:
 
 SERVICES: Final = ("comfyui", "gateway")
 
-_POLL: Final = 1.0
+POLL: Final = 1.0
 _OPEN_SECONDS: Final = 60
 """For a public port to lead to the gateway that answers on the machine already."""
 
 _LACKS: Final = "ComfyUI does not have"
 """How the gateway begins to say what no waiting brings."""
 
-_CRASHES: Final = 3
+CRASHES: Final = 3
 """A service that has ended so often while it is waited for will not serve."""
 
-_STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
+STILL_BILLS: Final = "The machine still bills: mend the job and run `pulumi up` again, or `pulumi destroy`."
 
 
 def begin(props: dict[str, Any]) -> dict[str, Any]:
@@ -58,27 +59,31 @@ def begin(props: dict[str, Any]) -> dict[str, Any]:
         jobs = [Job(name, script) for name, script in props["preparations"].items()]
         finish(shell, jobs, props["limit"], say)
         links = {link: path for link, path in props["links"].items() if path}
-        _run(shell, "linking the models", links_script(props["folder"], links))
+        in_workspace(shell, "linking the models", links_script(props["folder"], links))
         settings = {**props["settings"], "GATEWAY_PRICE": f"{props['price']:.6f}", **props["secrets"]}
         files = {
             ".env": "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()),
             "catalogue.json": props["catalogue"],
             "tokens": "".join(f"{name}:{digest}\n" for name, digest in props["tokens"].items()),
         }
-        _run(shell, "leaving the gateway's settings", gateway.files_script(files))
+        in_workspace(shell, "leaving the gateway's settings", gateway.files_script(files))
         certificate = ""
         if tls:
-            certificate = _run(shell, "making a certificate", gateway.certificate_script(props["address"]))
+            certificate = in_workspace(
+                shell, "making a certificate", gateway.certificate_script(props["address"])
+            )
         # the gateway tries ComfyUI anew when it starts: so it does where anything that it rests on is another
         version = digest(props["code"], props["comfyui"], json.dumps(links), *files.values(), certificate)
         services = [Job("comfyui", props["comfyui"]), gateway.gateway(version)]
         scripts = [start_script(service) for service in services]
-        _run(shell, "keeping what starts after a reboot", gateway.boot_script(scripts))
+        in_workspace(
+            shell, "keeping what starts after a reboot", gateway.boot_script([*scripts, balancer.BOOT_SCRIPT])
+        )
         for service, script in zip(services, scripts, strict=True):
             shell.run(f"starting {service.name}", script)
         _await(shell, deadline, tls=tls)
     if tls:
-        _reach(props["address"], int(props["port"]), certificate)
+        reach("gateway", props["address"], int(props["port"]), certificate)
     return {**props, "certificate": certificate, "serving": True, **_shown(props, certificate)}
 
 
@@ -103,17 +108,14 @@ def _shown(props: dict[str, Any], certificate: str) -> dict[str, Any]:
     key = found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     digest = sha256(found.public_bytes(Encoding.DER)).hexdigest().upper()
     return {
-        "url": f"https://{_host(props['address'])}:{int(props['port'])}",
+        "url": f"https://{public(props['address'], int(props['port']))}",
         "fingerprint": ":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
         "pin": f"sha256//{base64.b64encode(sha256(key).digest()).decode()}",
     }
 
 
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
-def _run(shell: Shell, what: str, script: str) -> str:
+def in_workspace(shell: Shell, what: str, script: str) -> str:
+    """Run a script in the machine's workspace, and return what it printed."""
     return shell.run(what, f'cd "{WORKSPACE}" || exit\n{script}')
 
 
@@ -127,21 +129,21 @@ def _await(shell: Shell, deadline: float, *, tls: bool) -> None:
         found = states(shell, list(SERVICES))
         for name, each in found.items():
             log = "" if each.state == "running" and ENDED not in each.tail else tail(shell, each)
-            if each.state != "running" or log.count(f"{name} {ENDED}") >= _CRASHES:
-                raise ServiceFailed(f"{name} does not stay up. {_STILL_BILLS}\n{log[-3000:]}")
+            if each.state != "running" or log.count(f"{name} {ENDED}") >= CRASHES:
+                raise ServiceFailed(f"{name} does not stay up. {STILL_BILLS}\n{log[-3000:]}")
         if time.monotonic() > deadline or reason.startswith(_LACKS):
             log = tail(shell, state(shell, "comfyui"))
-            raise ServiceFailed(f"no image can be made: {reason}. {_STILL_BILLS}\n{log[-2000:]}")
+            raise ServiceFailed(f"no image can be made: {reason}. {STILL_BILLS}\n{log[-2000:]}")
         news = f"comfyui: {found['comfyui'].tail or 'starting'}; gateway: {reason}"
         if news != told:
             say(news)
             told = news
-        time.sleep(_POLL)
+        time.sleep(POLL)
 
 
 def _asked(shell: Shell, *, tls: bool) -> tuple[bool, str]:
     """Return whether the gateway says that it is ready, and why it is not."""
-    answer = _run(shell, "asking the gateway", gateway.ready_script(tls=tls))
+    answer = in_workspace(shell, "asking the gateway", gateway.ready_script(tls=tls))
     words, _, status = answer.rstrip().rpartition("\n")
     try:
         return status == "200", "" if status == "200" else str(json.loads(words)["error"]["message"])
@@ -149,8 +151,8 @@ def _asked(shell: Shell, *, tls: bool) -> tuple[bool, str]:
         return False, "starting"
 
 
-def _reach(address: str, port: int, certificate: str) -> None:
-    """See that the public port leads to this very gateway.
+def reach(what: str, address: str, port: int, certificate: str) -> None:
+    """See that the public port leads to `what` serves with this very certificate.
 
     Raises:
         ServiceFailed: it does not answer, or someone else does.
@@ -162,15 +164,15 @@ def _reach(address: str, port: int, certificate: str) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise ServiceFailed(
-                    f"the gateway serves, but {address}:{port} does not let us in ({error}): the host's "
+                    f"the {what} serves, but {address}:{port} does not let us in ({error}): the host's "
                     "ports are blocked. `pulumi up --replace` rents another; or set gateway.expose to "
-                    f"tunnel. {_STILL_BILLS}"
+                    f"tunnel. {STILL_BILLS}"
                 ) from None
-            time.sleep(_POLL)
+            time.sleep(POLL)
             continue
         if shown.split() != certificate.split():
             raise ServiceFailed(
                 f"{address}:{port} shows another certificate than the one made on the machine: someone "
-                f"stands between. {_STILL_BILLS}"
+                f"stands between. {STILL_BILLS}"
             )
         return

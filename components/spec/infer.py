@@ -127,6 +127,14 @@ class Gateway(Spec):
     limits: GatewayLimits = GatewayLimits()
     enhance: bool = False
     """Requests may ask OpenAI to write their prompt out; it needs the secret `openai:apiKey`."""
+    front: Annotated[int, Field(ge=1, le=16)] | None = None
+    """Number of the replica whose machine also balances over all of them, at a public port of its own."""
+
+    @model_validator(mode="after")
+    def _front_is_public(self) -> Self:
+        if self.front is not None and self.expose == "tunnel":
+            raise ValueError("front reaches the other replicas by their public ports: set expose to tls")
+        return self
 
 
 class InferJob(Spec):
@@ -136,7 +144,7 @@ class InferJob(Spec):
     node: Node
     budget: Budget = Budget()
     replicas: Annotated[int, Field(ge=1, le=16)] = 1
-    """Machines, each with all of it; `./fragua front` balances over them."""
+    """Machines, each with all of it; `./fragua front` balances over them, or one of them by gateway.front."""
     comfyui: ComfyUI = ComfyUI()
     models: Models
     workflows: tuple[Workflow, ...] = ()
@@ -155,6 +163,10 @@ class InferJob(Spec):
             raise ValueError(
                 f"comfyui.install: template is Vast.ai's ComfyUI image, and node.image is {image}: take "
                 "vastai/comfy, or install: own"
+            )
+        if (self.gateway.front or 0) > self.replicas:
+            raise ValueError(
+                f"gateway.front: there is no replica {self.gateway.front}: replicas is {self.replicas}"
             )
         if self.replicas > 1 and self.node.adopt is not None:
             raise ValueError("node.adopt takes over one machine: leave it out, or set replicas to 1")

@@ -85,11 +85,16 @@ def of_training(job: TrainJob, prepared: Prepared) -> Asked:
 
 
 def of_serving(job: InferJob, ready: Ready) -> Asked:
-    """Return what serving asks for: on each machine, a port for the gateway too where it is public."""
-    from components.comfyui import gateway  # noqa: PLC0415 - likewise
+    """Return what serving asks for: on each machine, a port for the gateway too where it is public.
+
+    Where one of them balances, all have a port for that: it may move without another machine.
+    """
+    from components.comfyui import balancer, gateway  # noqa: PLC0415 - likewise
     from components.comfyui.work import work  # noqa: PLC0415 - likewise
 
     ports = (gateway.PORT,) if job.gateway.expose == "tls" else ()
+    if job.gateway.front:
+        ports = (*ports, balancer.PORT)
     node = job.node.model_copy(update={"ports": (*job.node.ports, *ports)})
     uploaded = sum(path.stat().st_size for path in ready.uploads.values())
     return Asked(node, job.budget, work(job, uploaded), job.replicas)

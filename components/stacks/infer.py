@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.comfyui import gateway
-from components.comfyui.resource import Service, Tokens
+from components.comfyui import balancer, gateway
+from components.comfyui.resource import Front, Place, Service, Tokens
 from components.comfyui.trained import trained
 from components.errors import SpecError
 from components.home import output_folder
@@ -21,8 +21,9 @@ from components.stacks.serve import ready
 from components.vast.resource import SshKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from components.remote.resource import Reach
     from components.spec.infer import InferJob
     from components.spec.models import ServedModel
     from components.stacks.price import Priced
@@ -47,11 +48,11 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
     key, tokens = SshKey("key"), Tokens("tokens", job.gateway.tokens)
     stack = _Replicas(job, found, price, models, tokens, opens, secrets)
     replicas = [stack.declare(number, key) for number in range(1, job.replicas + 1)]
-    machine, service = replicas[0]
+    machine, service, _ = replicas[0]
     name, tls = pulumi.get_stack(), job.gateway.expose == "tls"
     outputs = {
         **described(machine),
-        "pricePerHour": pulumi.Output.all(*(each.price for each, _ in replicas)).apply(sum),
+        "pricePerHour": pulumi.Output.all(*(each.price for each, *_ in replicas)).apply(sum),
         "workflows": list(found.plan.workflows),
         "comfyui": f"http://127.0.0.1:{gateway.COMFYUI_PORT} through ./fragua tunnel {name}",
         "gateway": service.url if tls else f"http://127.0.0.1:{gateway.PORT} through ./fragua tunnel {name}",
@@ -65,7 +66,7 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
                 "url": served.url,
                 "certificate": served.certificate,
             }
-            for each, served in replicas
+            for each, served, _ in replicas
         ],
         **price.outputs,
     }
@@ -74,7 +75,36 @@ def build(job: InferJob, place: Callable[[str], str]) -> dict[str, Any]:
             "fingerprint": service.fingerprint,
             "curl": pulumi.Output.format(_CURL, name, service.pin, service.url),
         }
+    if number := job.gateway.front:
+        front, (_, beside, _) = _front(job, replicas, number), replicas[number - 1]
+        outputs |= {
+            "front": front.url,
+            "frontCertificate": beside.certificate,
+            "frontFingerprint": beside.fingerprint,
+            "curl": pulumi.Output.format(_CURL, name, beside.pin, front.url),
+        }
     return outputs
+
+
+def _front(job: InferJob, replicas: Sequence[tuple[Instance, Service, Reach]], number: int) -> Front:
+    """Declare the balancer over all `replicas`, on the machine of that number."""
+    machine, _, reach = replicas[number - 1]
+    return Front(
+        reach,
+        [
+            Place(each.address, _port(each, gateway.PORT), service.certificate)
+            for each, service, _ in replicas
+        ],
+        number,
+        port=_port(machine, balancer.PORT),
+        limit=job.ready,
+        opts=pulumi.ResourceOptions(depends_on=[step(reach, balancer.INSTALL)]),
+    )
+
+
+def _port(machine: Instance, inside: int) -> pulumi.Output[int]:
+    """Return the public port that leads to that one of the container."""
+    return machine.ports.apply(lambda ports: int(ports.get(str(inside), 0)))
 
 
 _CURL = (
@@ -104,8 +134,8 @@ class _Replicas:
         self._job, self._ready, self._models, self._tokens = job, found, models, tokens
         self._price = price
 
-    def declare(self, number: int, key: SshKey) -> tuple[Instance, Service]:
-        """Declare the machine of that number, and the service on it."""
+    def declare(self, number: int, key: SshKey) -> tuple[Instance, Service, Reach]:
+        """Declare the machine of that number, and the service on it; return how to reach it, too."""
         machine, reach = rent(self._price, key, number)
         plan = self._ready.plan
         code: list[pulumi.Resource] = [
@@ -142,11 +172,11 @@ class _Replicas:
             tokens=self._tokens,
             secrets=self._secrets,
             address=machine.address,
-            port=machine.ports.apply(lambda ports: int(ports.get(str(gateway.PORT), 0))),
+            port=_port(machine, gateway.PORT),
             price=machine.price,
             opts=pulumi.ResourceOptions(depends_on=waits),
         )
-        return machine, service
+        return machine, service, reach
 
 
 def _trained(key: str, source: ServedModel) -> pulumi.Output[dict[str, str]]:

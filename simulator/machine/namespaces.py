@@ -7,6 +7,7 @@ be: standard library only, and nothing of SSH or of the market.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -133,7 +134,8 @@ def enter(container: Container) -> None:
 def _mount_proc(proc: Path) -> None:
     _mount("proc", proc, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     # Programs here call from other ports than those at which the simulator has doors: the host's public ones.
-    (proc / "sys/net/ipv4/ip_local_port_range").write_text("10000 32767")
+    with contextlib.suppress(OSError):
+        (proc / "sys/net/ipv4/ip_local_port_range").write_text("10000 32767")
     # Root without a user namespace could change the host's kernel through these two.
     for path in (proc / "sys", proc / "sysrq-trigger"):
         if path.exists():

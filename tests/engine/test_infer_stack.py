@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -245,7 +246,9 @@ def test_destroy_leaves_nothing_that_bills(stack: Stack, cloud: Cloud) -> None:
 
 
 def test_replicas_come_and_go_without_touching_the_first(make_stack: MakeStack, cloud: Cloud) -> None:
-    pair = make_stack(f"pair{os.getpid()}", job="configs/comfyui.yaml", override__replicas=2)
+    """One of them balances over both where HAProxy is to be had."""
+    front = {"override__gateway__front": 1} if shutil.which("haproxy") else {}
+    pair = make_stack(f"pair{os.getpid()}", job="configs/comfyui.yaml", override__replicas=2, **front)
     pair.up()
     first, second = pair.outputs()["replicas"]
 
@@ -258,10 +261,47 @@ def test_replicas_come_and_go_without_touching_the_first(make_stack: MakeStack, 
             f"{replica['url']}/jobs", json=body, headers=headers, verify=trust, timeout=60
         ).json()
         assert job["id"].startswith(f"n{number}-")
+    if front:
+        balanced_over_both(pair, cloud, second["instance"])
     pair.configure(override__replicas=1)
     pair.up()
 
     assert cloud.billing(f"{pair.name}/") == [first["instance"]]
     assert pair.outputs()["replicas"] == [first]
+    if front:
+        with asking_the_front(pair) as asking:
+            assert asking.post("/generate", json={"prompt": "alone", **SMALL}).headers["X-Job"][:3] == "n1-"
     pair.destroy()
     assert cloud.billing(f"{pair.name}/") == []
+
+
+def asking_the_front(stack: Stack) -> httpx.Client:
+    """A client that believes the certificate which the outputs show for the balancer."""
+    outputs = stack.outputs()
+    trust = ssl.create_default_context(cadata=outputs["frontCertificate"])
+    headers = {"Authorization": f"Bearer {secret(stack, 'token')}"}
+    return httpx.Client(base_url=outputs["front"], verify=trust, headers=headers, timeout=100)
+
+
+def balanced_over_both(pair: Stack, cloud: Cloud, second: int) -> None:
+    """Ask by the balancer for images, and lose the second machine meanwhile."""
+    pair.pulumi("up", "--yes", "--skip-preview", "--expect-no-changes")
+    outputs = pair.outputs()
+    assert outputs["front"] in outputs["curl"]
+    body = {"prompt": "a fox", "width": 512, "height": 512, "steps": 60}
+    with asking_the_front(pair) as asking, ThreadPoolExecutor(6) as pool:
+
+        def ask(number: int) -> httpx.Response:
+            key = {"Idempotency-Key": f"key-{number}"}
+            return asking.post("/generate", json={**body, "seed": number}, headers=key)
+
+        assert asking.get("/workflows", headers={"Authorization": "Bearer wrong"}).status_code == 401
+        replies = [pool.submit(ask, number) for number in range(6)]
+        trust = ssl.create_default_context(cadata=outputs["replicas"][1]["certificate"])
+        while not httpx.get(f"{outputs['replicas'][1]['url']}/ready", verify=trust).json()["running"]:
+            assert not any(reply.done() for reply in replies)
+        cloud.ask("POST", f"instances/{second}/offline")
+        found = [reply.result() for reply in replies]
+
+    assert [reply.status_code for reply in found] == [200] * 6
+    assert {reply.headers["X-Job"][:3] for reply in found} == {"n1-"}

@@ -54,7 +54,7 @@ def balanced(folder: Path, replicas: list[Replica]) -> Iterator[str]:
     (folder / "certificates").mkdir()
     for each in replicas:
         (folder / each.file).write_text(each.certificate)
-    (folder / "haproxy.cfg").write_text(haproxy(replicas, "127.0.0.1", port))
+    (folder / "haproxy.cfg").write_text(haproxy(replicas, f"127.0.0.1:{port}"))
     process = subprocess.Popen(["haproxy", "-db", "-q", "-f", "haproxy.cfg"], cwd=folder)
     try:
         until((folder / "stats.sock").exists)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.comfyui import gateway
+from components.comfyui import balancer, gateway
 from components.comfyui.plan import plan
 from components.remote.job import Job
 from components.spec.infer import InferJob
@@ -184,6 +184,20 @@ def test_a_service_may_not_go_round_the_gateway(comfyui: str, settings: dict[str
 
     assert says in "".join(problems)
     assert bool(problems) == bool(says)
+
+
+@pytest.mark.parametrize(
+    ("bind", "refused"),
+    [
+        (balancer.BIND, False),
+        ("127.0.0.1:8080", False),
+        ("[::1]:8080", False),
+        ("0.0.0.0:8001", True),
+        (":8001 crt ssl.pem", True),
+    ],
+)
+def test_a_balancer_may_not_be_reached_without_tls(bind: str, refused: bool) -> None:
+    assert ["without TLS" in problem for problem in rules.no_bypass({"bind": bind}, {})] == [True] * refused
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.generate import check, described, parsed, save
+from cli.generate import Endpoint, check, described, parsed, save
 from components.errors import FraguaError
 
 JOB = {"images": [{"width": 64, "height": 32, "seed": 7}], "seconds": 1.5, "cost": 0.00015}
@@ -45,3 +45,14 @@ def test_a_place_that_takes_no_file_is_refused_before_anything_is_asked(tmp_path
 def test_where_an_image_that_was_made_cannot_be_saved_its_url_is_told(tmp_path: Path) -> None:
     with pytest.raises(FraguaError, match=r"GET https://203.0.113.7:1/images/n1-a with your token"):
         save(b"PNG", tmp_path / "gone" / "a.png", "https://203.0.113.7:1/images/n1-a")
+
+
+def test_the_balancer_is_asked_where_there_is_one() -> None:
+    first = {"url": "https://192.0.2.1:40001", "certificate": "of the first"}
+    outputs = {"replicas": [first], "token": "secret"}
+    front = {"front": "https://192.0.2.1:40002", "frontCertificate": "of the front"}
+
+    assert Endpoint.of(outputs) == Endpoint("https://192.0.2.1:40001", "of the first", "secret")
+    assert Endpoint.of(outputs | front) == Endpoint("https://192.0.2.1:40002", "of the front", "secret")
+    with pytest.raises(FraguaError, match=r"through `./fragua tunnel` only"):
+        Endpoint.of({"replicas": [{"url": "", "certificate": ""}], "token": "secret"})

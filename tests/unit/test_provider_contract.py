@@ -13,7 +13,7 @@ import pytest
 from pulumi.dynamic import ResourceProvider
 from pulumi.dynamic.dynamic import serialize_provider
 
-from components.comfyui.provider import ServiceProvider, TokensProvider
+from components.comfyui.provider import FrontProvider, ServiceProvider, TokensProvider
 from components.kohya.provider import TrainingRunProvider
 from components.remote.provider import FileProvider, FolderProvider
 from components.vast.gang import GangProvider
@@ -32,6 +32,7 @@ GOLDEN: dict[type[ResourceProvider], str] = {
     ServiceProvider: (
         "gASVNgAAAAAAAACMG2NvbXBvbmVudHMuY29tZnl1aS5wcm92aWRlcpSMD1NlcnZpY2VQcm92aWRlcpSTlCmBlC4="
     ),
+    FrontProvider: ("gASVNAAAAAAAAACMG2NvbXBvbmVudHMuY29tZnl1aS5wcm92aWRlcpSMDUZyb250UHJvdmlkZXKUk5QpgZQu"),
     TokensProvider: (
         "gASVNQAAAAAAAACMG2NvbXBvbmVudHMuY29tZnl1aS5wcm92aWRlcpSMDlRva2Vuc1Byb3ZpZGVylJOUKYGULg=="
     ),

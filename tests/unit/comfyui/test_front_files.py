@@ -13,6 +13,7 @@ import pytest
 from cli.front import configuration
 from cli.project import known
 from cli.ssh import arguments_of
+from components.comfyui import balancer
 from components.comfyui.front import Replica, caddyfile, haproxy
 from components.errors import FraguaError
 from gateway.certificate import certificate
@@ -47,6 +48,33 @@ def test_haproxy_accepts_the_files_without_a_warning(
     assert "WARNING" not in ended.stderr
 
 
+@pytest.mark.skipif(not shutil.which("haproxy"), reason="no haproxy: apt-get install haproxy")
+def test_haproxy_accepts_what_is_left_on_a_machine_without_a_warning(tmp_path: Path) -> None:
+    pem = certificate(tmp_path / ".fragua/gateway/tls", HOSTS[0])
+    replicas = [Replica("n1", "127.0.0.1", 8000, pem), Replica("n2", HOSTS[1], 41000, pem)]
+    certificates = {each.file: pem for each in replicas}
+    config = haproxy(replicas, balancer.BIND)
+    script = balancer.files_script(config, "a-version", certificates)
+    ended = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "WARNING" not in ended.stderr
+    folder = tmp_path / balancer.FOLDER
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "certificate.pem.key").resolve() == tmp_path / ".fragua/gateway/tls/key.pem"
+    assert "PRIVATE" not in script
+    assert [*tmp_path.rglob("*.new")] == []
+
+
+def test_the_version_is_of_all_that_haproxy_reads() -> None:
+    pairs = [("a", "b", {}), ("a", "c", {}), ("ab", "", {}), ("a", "b", {"n1": "x"}), ("a", "b", {"n1": "y"})]
+
+    assert len({balancer.version(*each) for each in pairs}) == len(pairs)
+    assert balancer.version("a", "b", {"1": "x", "2": "y"}) == balancer.version(
+        "a", "b", {"2": "y", "1": "x"}
+    )
+
+
 @pytest.mark.skipif(not shutil.which("caddy"), reason="no caddy: apt-get install caddy")
 def test_caddy_accepts_its_file(tmp_path: Path) -> None:
     (tmp_path / "Caddyfile").write_text(caddyfile("images.example.org", 8080))
@@ -58,7 +86,7 @@ def test_caddy_accepts_its_file(tmp_path: Path) -> None:
 
 
 def test_the_longest_text_request_fits_in_the_buffer() -> None:
-    text = haproxy([Replica("n1", HOSTS[0], 1, "")], "127.0.0.1", 8080)
+    text = haproxy([Replica("n1", HOSTS[0], 1, "")], "127.0.0.1:8080")
     size = int(text.partition("tune.bufsize ")[2].split()[0])
     prompt = "\N{FOX FACE}" * 10_000  # the longest that the gateway takes, in JSON's longest spelling
     body = json.dumps({"prompt": prompt, "negative_prompt": prompt, "width": 1024})
@@ -69,8 +97,8 @@ def test_the_longest_text_request_fits_in_the_buffer() -> None:
 def test_only_behind_caddy_a_forwarded_address_is_believed() -> None:
     replicas = [Replica("n1", HOSTS[0], 1, "")]
 
-    assert "set-header X-Forwarded-For %[src]" in haproxy(replicas, "127.0.0.1", 8080)
-    assert "X-Forwarded-For" not in haproxy(replicas, "127.0.0.1", 8080, behind_caddy=True)
+    assert "set-header X-Forwarded-For %[src]" in haproxy(replicas, "127.0.0.1:8080")
+    assert "X-Forwarded-For" not in haproxy(replicas, "127.0.0.1:8080", behind_caddy=True)
 
 
 def test_gateways_behind_tunnels_cannot_be_put_behind_a_front() -> None:

@@ -13,6 +13,7 @@ from comfy.workflows import Models, catalogue
 from components.errors import SpecError
 from components.spec.infer import InferJob
 from components.spec.load import placed
+from components.stacks.asked import asked_by
 from components.stacks.serve import Ready, ready
 
 ROOT = Path(__file__).parents[3]
@@ -94,6 +95,16 @@ def test_what_may_surprise_is_told_before_it_costs(tmp_path: Path) -> None:
     assert warnings[0].endswith("; did you mean 'RTX 4070 Ti'?")
 
 
+def test_all_replicas_have_a_port_for_the_balancer_that_may_move_among_them(tmp_path: Path) -> None:
+    def ports(**gateway: Any) -> tuple[int, ...]:
+        job, place = placed(example(tmp_path, replicas=2, gateway=gateway))
+        assert isinstance(job, InferJob)
+        return asked_by(job, place).node.ports
+
+    assert ports() == (8000,)
+    assert ports(front=1) == ports(front=2) == (8000, 8001)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -134,6 +145,8 @@ def test_a_wrong_workflow_is_refused_with_its_place(tmp_path: Path, text: str, s
         ({"gateway": {"tokens": []}}, "must not be empty"),
         ({"gateway": {"expose": "world"}}, "'tls' or 'tunnel'"),
         ({"replicas": 0}, "greater than or equal to 1"),
+        ({"replicas": 2, "gateway": {"front": 3}}, "there is no replica 3: replicas is 2"),
+        ({"gateway": {"front": 1, "expose": "tunnel"}}, "set expose to tls"),
         (
             {"comfyui": {"custom_nodes": [{"url": "https://example.org/a", "commit": "main"}]}},
             "match pattern",
