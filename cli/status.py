@@ -14,7 +14,7 @@ from cli.console import Voice
 from cli.fleet import fleet
 from cli.stacks import account, survey
 from cli.tables import show
-from components.errors import ApiError
+from components.errors import VastError
 from components.vast.charges import rate, spent
 from components.vast.orphans import Kind, span
 from components.vast.status import Status, status
@@ -118,12 +118,12 @@ def view(seen: Fleet, api: Api) -> View:
     credit, charged = None, dict[int, float]()
     try:
         credit = api.user().credit
-    except ApiError as error:
+    except VastError as error:
         unknown.append(f"the balance is not known: {error}")
     starts = [each.start_date for each in seen.instances if each.start_date]
     try:
         charged = spent(api.charges(min(starts) // DAY * DAY, seen.now + DAY)) if starts else {}
-    except ApiError as error:
+    except VastError as error:
         unknown.append(f"what was spent is not known: {error}")
     rows = list(_rows(seen, charged))
     ours = {row.instance for row in rows}

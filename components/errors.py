@@ -8,7 +8,7 @@
     │   │   ├── RateLimited     asked too often, and waiting did not help
     │   │   ├── OfferGone       the offer was taken between search and rent
     │   │   └── NotFound        no such instance or key
-    │   ├── ReplyLost           a call may or may not have had its effect
+    │   ├── ReplyLost           a call may or may not have had its effect, or its answer tells nothing
     │   ├── NoOffer             nothing on the market fits the job
     │   │   └── NotApproved     offers fit the node, but none what was approved
     │   ├── BalanceTooLow       the account cannot pay what is about to be rented
@@ -87,7 +87,7 @@ class NotFound(ApiError):
 
 
 class ReplyLost(VastError):
-    """The connection broke or timed out after a call was sent: it may have had its effect."""
+    """A call may have had its effect: the connection broke or timed out, or its answer tells nothing."""
 
 
 class NoOffer(VastError):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 
 from components.errors import ApiError, NotFound, OfferGone, RateLimited, ReplyLost, Unauthorized
-from components.vast.wire import Charge, Instance, Offer, SshKey, User, parse_list
+from components.vast.wire import Charge, Instance, Offer, SshKey, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -102,7 +102,7 @@ class Api:
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
         """Return the offers that match `query`."""
-        return parse_list(Offer, self._call("search", "POST", "/api/v0/bundles/", query).get("offers"))
+        return Offer.read_list(_fields(self._call("search", "POST", "/api/v0/bundles/", query)).get("offers"))
 
     def create(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent `offer_id` and return the instance's id.
@@ -112,7 +112,10 @@ class Api:
             ReplyLost: it may have been rented; look for its label.
         """
         path = f"/api/v0/asks/{offer_id}/"
-        return int(self._call("create", "PUT", path, body, repeatable=False)["new_contract"])
+        made = _fields(self._call("create", "PUT", path, body, repeatable=False)).get("new_contract")
+        if made is None:
+            raise ReplyLost(f"Vast.ai answered PUT {path} without the id of what was rented")
+        return int(made)
 
     def create_many(self, offer_ids: list[int], body: dict[str, Any]) -> None:
         """Rent each of `offer_ids` that is still there, in one call.
@@ -127,15 +130,17 @@ class Api:
         if equal:
             params["select_filters"] = json.dumps({column: {"eq": value} for column, value in equal.items()})
         pages = self._pages("list", "/api/v1/instances/", params)
-        return [found for page in pages for found in parse_list(Instance, page.get("instances"))]
+        return [found for page in pages for found in Instance.read_list(page.get("instances"))]
 
     def instance(self, instance_id: int) -> Instance | None:
         """Return one instance, or None where the API knows none of that id. The port map may be missing."""
         reply = self._call("show", "GET", f"/api/v0/instances/{instance_id}/", params={"owner": "me"})
-        row = reply.get("instances")
+        if "instances" not in _fields(reply):
+            raise ReplyLost(f"Vast.ai's answer does not say whether there is an instance {instance_id}")
+        row = reply["instances"]
         if isinstance(row, list):
             row = row[0] if row else None
-        return Instance.model_validate(row) if row else None
+        return None if row is None else Instance.read(row)
 
     def start(self, instance_id: int) -> None:
         """Ask a stopped instance to run."""
@@ -167,7 +172,7 @@ class Api:
             reply = self._call("keys", "GET", "/api/v0/ssh/")
         except NotFound:
             return []
-        return parse_list(SshKey, reply["ssh_keys"] if isinstance(reply, dict) else reply)
+        return SshKey.read_list(reply.get("ssh_keys") if isinstance(reply, dict) else reply)
 
     def add_key(self, public_key: str) -> None:
         """Register a public key on the account; only instances made afterwards get it."""
@@ -184,7 +189,7 @@ class Api:
 
     def user(self) -> User:
         """Return the account of the key."""
-        return User.model_validate(self._call("user", "GET", "/api/v0/users/current/"))
+        return User.read(self._call("user", "GET", "/api/v0/users/current/"))
 
     def charges(self, since: float, until: float) -> list[Charge]:
         """Return what the account was charged on the days from `since` to `until`, in epoch seconds.
@@ -195,11 +200,11 @@ class Api:
         pages = self._pages(
             "charges", "/api/v0/charges/", {"select_filters": json.dumps(days), "limit": "500"}
         )
-        return [found for page in pages for found in parse_list(Charge, page.get("results"))]
+        return [found for page in pages for found in Charge.read_list(page.get("results"))]
 
     def _pages(self, endpoint: str, path: str, params: dict[str, str]) -> Iterator[dict[str, Any]]:
         while True:
-            page = self._call(endpoint, "GET", path, params=params)
+            page = _fields(self._call(endpoint, "GET", path, params=params))
             yield page
             if not page.get("next_token"):
                 return
@@ -256,9 +261,13 @@ def _body(response: requests.Response) -> Any:
         return None
 
 
+def _fields(body: Any) -> dict[str, Any]:
+    return body if isinstance(body, dict) else {}
+
+
 def _result(call: str, response: requests.Response, effect: str, *, repeatable: bool) -> Any:
     body = _body(response)
-    fields = body if isinstance(body, dict) else {}
+    fields = _fields(body)
     if response.ok and body is not None and fields.get("success") is not False:
         return body
     status, code = response.status_code, str(fields.get("error") or "")

@@ -6,19 +6,60 @@ Source of every field: Vast.ai's OpenAPI files and its CLI.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
-_Stripped = Annotated[str, BeforeValidator(lambda value: (value or "").strip())]
-_Amount = Annotated[float, BeforeValidator(lambda value: value or 0)]
-"""A number that may be null, which is 0."""
+from components.errors import ReplyLost
+
+_Stripped = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
 class Wire(BaseModel):
-    """A piece of an API reply."""
+    """A piece of an API reply. A field that is null is as one that is missing."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, row: Any) -> Any:
+        return {n: value for n, value in row.items() if value is not None} if isinstance(row, dict) else row
+
+    @classmethod
+    def read(cls, row: Any) -> Self:
+        """Return what `row` of a reply says.
+
+        Raises:
+            ReplyLost: it lacks something, or is no such row.
+        """
+        try:
+            return cls.model_validate(row)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join([cls.__name__.lower(), *map(str, first["loc"])])
+            raise ReplyLost(f"Vast.ai's answer cannot be read: {where}: {first['msg']}") from None
+
+    @classmethod
+    def read_list(cls, rows: Any) -> list[Self]:
+        """Return what each of `rows` says.
+
+        Raises:
+            ReplyLost: it is no list; taken for an empty one, it would prove that nothing bills.
+        """
+        if not isinstance(rows, list):
+            what = cls.__name__.lower()
+            raise ReplyLost(
+                f"Vast.ai's answer has no list ({what}): it does not even tell that there is none"
+            )
+        return [cls.read(row) for row in rows]
 
 
 class Offer(Wire):
@@ -43,15 +84,15 @@ class Offer(Wire):
     """$/h on demand, with the disk that the search named in allocated_storage."""
     dph_base: float | None = None
     """$/h of that for the GPUs."""
-    min_bid: _Amount = 0
+    min_bid: float = 0
     """$/h for the whole machine; the least that an interruptible contract may pay."""
-    storage_cost: _Amount = 0
+    storage_cost: float = 0
     """$/GB/month; 720 hours are a month."""
-    inet_up_cost: _Amount = 0
+    inet_up_cost: float = 0
     """$/GB out of the machine."""
-    inet_down_cost: _Amount = 0
+    inet_down_cost: float = 0
     """$/GB into the machine."""
-    dlperf: _Amount = 0
+    dlperf: float = 0
     """Vast.ai's deep-learning score of all GPUs of the offer."""
     reliability: Annotated[float, Field(validation_alias=AliasChoices("reliability", "reliability2"))] = 0
     verification: str | None = None
@@ -92,9 +133,9 @@ class Instance(Wire):
     """GB."""
     dph_total: float = 0
     """$/h now."""
-    dph_base: _Amount = 0
+    dph_base: float = 0
     """$/h of that for the GPUs; of an interruptible instance, its bid."""
-    min_bid: _Amount = 0
+    min_bid: float = 0
     """$/h for the whole machine; the least that wins now."""
     start_date: float | None = None
     """Epoch seconds of renting."""
@@ -102,18 +143,18 @@ class Instance(Wire):
     """Epoch seconds when the host withdraws the machine."""
     duration: float | None = None
     """Seconds left until then."""
-    storage_cost: _Amount = 0
+    storage_cost: float = 0
     """$/GB/month."""
-    inet_up_cost: _Amount = 0
+    inet_up_cost: float = 0
     """$/GB."""
-    inet_down_cost: _Amount = 0
+    inet_down_cost: float = 0
     """$/GB."""
-    inet_up: _Amount = 0
+    inet_up: float = 0
     """Mbps."""
-    inet_down: _Amount = 0
+    inet_down: float = 0
     """Mbps."""
-    dlperf: _Amount = 0
-    reliability2: _Amount = 0
+    dlperf: float = 0
+    reliability2: float = 0
     driver_version: str | None = None
     geolocation: str | None = None
     image_runtype: str | None = None
@@ -151,7 +192,7 @@ class ChargeItem(Wire):
 
     type: str
     """gpu, disk, bwd (traffic into the machine), bwu (out of it); others may come."""
-    amount: _Amount = 0
+    amount: float = 0
     """$."""
 
 
@@ -162,7 +203,7 @@ class Charge(Wire):
     """Epoch seconds up to which it goes."""
     source: str | None = None
     """`instance-ID`, `volume-ID`, ..."""
-    amount: _Amount = 0
+    amount: float = 0
     """$ in all."""
     items: list[ChargeItem] = []
     metadata: dict[str, Any] | None = None
@@ -193,8 +234,3 @@ class User(Wire):
     id: int
     credit: float | None = None
     """$ that can be spent; None where it is not told."""
-
-
-def parse_list(model: type[Any], rows: Any) -> list[Any]:
-    """Validate each of `rows`; anything but a list is taken as empty."""
-    return [model.model_validate(row) for row in rows] if isinstance(rows, list) else []

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rented import Cloud, request
 from components.errors import ApiError, FraguaError, OfferGone, RateLimited, ReplyLost, Unauthorized
 from components.vast import client
 from components.vast.client import Api
+from components.vast.release import release
 
 
 def order(cloud: Cloud, **fault: Any) -> None:
@@ -95,6 +97,44 @@ def test_success_false_is_an_error_whatever_the_status(cloud: Cloud) -> None:
 def test_an_unknown_key_is_not_taken_for_a_missing_instance(cloud: Cloud) -> None:
     with pytest.raises(Unauthorized, match="unknown, revoked or lacks a permission"):
         Api(cloud.url, "canary-wrong-key").instance(1)
+
+
+@pytest.mark.parametrize("body", [{}, {"instances": None}, {"instances": {}}, [], "null", 7])
+def test_a_list_that_is_none_does_not_prove_that_nothing_bills(body: Any, cloud: Cloud) -> None:
+    order(cloud, path="v1/instances", count=None, effect="respond", status=200, body=body)
+    with pytest.raises(ReplyLost):
+        cloud.api().instances()
+    with pytest.raises(ReplyLost):
+        release(cloud.api(), [1], "fragua:")
+
+
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("bundles", lambda api: api.search({})),
+        ("charges", lambda api: api.charges(0, 1)),
+        ("ssh", lambda api: api.ssh_keys()),
+        ("asks/1$", lambda api: api.create(1, request().body())),
+        ("instances/1$", lambda api: api.instance(1)),
+        ("users", lambda api: api.user()),
+    ],
+)
+def test_an_answer_without_what_was_asked_for_is_none(
+    path: str, ask: Callable[[Api], object], cloud: Cloud
+) -> None:
+    for body in ({}, {"success": True}, []):
+        order(cloud, path=path, effect="respond", status=200, body=body)
+        if body == [] and path == "ssh":
+            assert ask(cloud.api()) == []
+            continue
+        with pytest.raises(ReplyLost):
+            ask(cloud.api())
+
+
+def test_an_instance_that_is_not_there_is_said_so_by_a_null(cloud: Cloud) -> None:
+    order(cloud, path="instances/1$", effect="respond", status=200, body={"instances": None})
+
+    assert cloud.api().instance(1) is None
 
 
 def test_an_unknown_instance_is_none(cloud: Cloud) -> None:
