@@ -5,7 +5,7 @@ Every problem is one line that names file, line and field, and the nearest right
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
@@ -34,8 +34,24 @@ _WORDS: Final = {
     "tuple_type": "must be a list, such as [one, two]",
     "too_short": "must not be empty",
     "string_type": "must be text; put it in quotes",
+    "float_parsing": "must be a number, without a unit",
+    "int_parsing": "must be a whole number, without a unit",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "bool_parsing": "must be true or false",
 }
 """pydantic's error types whose own message speaks of Python."""
+
+_SHAPES: Final = {
+    "^[A-Z]{2}$": "write a country's code, two capital letters such as ES",
+    "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "write at most 64 of a to z, A to Z, 0 to 9, '.', '_' and '-'",
+    r"^[\w./-]+\.safetensors$": "name a .safetensors file of that repository",
+    r"^[^\n]+\.safetensors$": "name a .safetensors file",
+    r"^/\S+\.safetensors$": "name a .safetensors file by its whole path, such as /workspace/a.safetensors",
+    r"^[\w.-]+/[\w.-]+$": "write OWNER/REPOSITORY, as its address ends at huggingface.co",
+    "^[0-9a-f]{40}$": "write the commit's whole hash, 40 of 0 to 9 and a to f",
+}
+"""What text must be, by the pattern that it has to match."""
 
 
 def load(path: Path, override: Mapping[str, Any] | None = None, override_from: str = "override") -> Job:
@@ -117,6 +133,11 @@ def _construct(node: yaml.Node, at: _Path, places: _Places, path: Path) -> Any:
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*at, index), places, path) for index, item in enumerate(node.value)]
+    if node.value == "" and node.tag.endswith(":null"):
+        raise SpecError(
+            f"{places[at]}: {_dotted(at)}: nothing is written here; write `{{}}` for the defaults of what is "
+            "in it, `null` for none, or leave it out"
+        )
     try:
         return yaml.SafeLoader("").construct_object(node)
     except (ValueError, yaml.constructor.ConstructorError):
@@ -151,6 +172,7 @@ def _describe(problem: Any, value: dict[str, Any], places: _Places) -> str:
     at: _Path = tuple(problem["loc"])
     found = problem["input"]
     message = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message = _SHAPES.get(problem.get("ctx", {}).get("pattern"), message)
     if problem["type"] == "extra_forbidden":
         message = _unknown_key(at, KINDS[value["kind"]])
     elif problem["type"] != "value_error" and isinstance(found, str | int | float):
@@ -173,16 +195,24 @@ def _unknown_key(at: _Path, job: type[BaseModel]) -> str:
     homes = [part for part in ("node", "budget", "training") if part in job.model_fields]
     if home := next((part for part in homes if key in _model(job, part).model_fields), None):
         return f"unknown key here; it belongs to {home}"
-    near = get_close_matches(key, known, n=1, cutoff=0.6)
+    # as sd-scripts calls it, or misspelt
+    within = sorted((name for name in known if key.endswith(f"_{name}")), key=len)
+    near = within[-1:] or get_close_matches(key, known, n=1, cutoff=0.6)
     remedy = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
     return f"unknown key; {remedy}"
 
 
 def _model(model: type[BaseModel], part: str) -> type[BaseModel]:
-    """Return the model of a field that is, or may be, a mapping."""
-    annotation = model.model_fields[part].annotation
-    options = [annotation, *get_args(annotation)]
-    return next(found for found in options if isinstance(found, type) and issubclass(found, BaseModel))
+    """Return the model of what a field holds, alone or several times; `model` for a place among several."""
+    field = model.model_fields.get(part)
+    return next(_models(field.annotation), model) if field else model
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _models(each)
 
 
 def _dotted(at: _Path) -> str:

@@ -81,7 +81,7 @@ OVERRIDES: list[tuple[Any, str]] = [
         {"zoo": "red"},
         (
             "zoo: unknown key; known here: kind, name, node, budget, install, packages, base_model, dataset, "
-            "buckets, lora, training, samples, extra, consent"
+            "buckets, lora, training, samples, bucket, extra, consent"
         ),
     ),
     ("red", "must be a mapping with the job file's keys; found 'red'"),

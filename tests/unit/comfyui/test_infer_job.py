@@ -149,7 +149,7 @@ def test_a_wrong_workflow_is_refused_with_its_place(tmp_path: Path, text: str, s
         ({"gateway": {"front": 1, "expose": "tunnel"}}, "set expose to tls"),
         (
             {"comfyui": {"custom_nodes": [{"url": "https://example.org/a", "commit": "main"}]}},
-            "match pattern",
+            "write the commit's whole hash",
         ),
     ],
 )
