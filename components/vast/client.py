@@ -16,11 +16,12 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import requests
 
 from components.errors import ApiError, NotFound, OfferGone, RateLimited, ReplyLost, Unauthorized
+from components.say import say
 from components.vast.wire import Charge, Instance, Offer, SshKey, User
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ _PENALTY: Final = 12.0
 _TRIES: Final = 6
 _FIRST_WAIT: Final = 2.0
 _TIMEOUT: Final = (10, 60)
+_SILENT: Final = 5.0
+"""Seconds after which a person is told what is waited for."""
 _TRANSIENT: Final = (429, 500, 502, 503, 504)
 _GONE_WORDS: Final = ("no_such_ask", "not available", "no longer available")
 
@@ -67,6 +70,34 @@ class _Pace:
             start = max(now, self._next)
             self._next = start + spacing
         time.sleep(start - now)
+
+
+class _Patience:
+    """Tells a person what a call waits for, and how long at most, once it has taken some seconds."""
+
+    def __init__(self, call: str, waits: list[float], longest: float) -> None:
+        """Prepare for tries that take no `longest` each in seconds, with these `waits` between them."""
+        self._call, self._waits, self._longest, self._problem = call, waits, longest, ""
+        self._timer = threading.Timer(_SILENT, self._tell)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def failed(self, problem: str, seconds: float, waits: list[float]) -> None:
+        """Note that a try failed after so many seconds, as the others would, and what waits are left."""
+        self._problem, self._longest, self._waits = f" ({problem})", seconds, waits
+
+    def _tell(self) -> None:
+        most = sum(self._waits) + self._longest * (1 + len(self._waits))
+        say(
+            f"no answer from {self._call} yet{self._problem}: waiting for {most:.0f} s more at most",
+            aside=True,
+        )
 
 
 _paces: defaultdict[tuple[str, str, str], _Pace] = defaultdict(_Pace)
@@ -223,27 +254,33 @@ class Api:
         pace = _paces[self.url, self._key, endpoint]
         reads = method == "GET" or endpoint == "search"
         effect = "" if reads else "; its effect is unknown until the API answers again"
-        for attempt in range(1, self._tries + 1):
-            pace.wait(SPACING[endpoint] + _MARGIN)
-            wait = min(_FIRST_WAIT * 2 ** (attempt - 1), 30.0) * random.uniform(0.5, 1)  # noqa: S311 - no secret
-            try:
-                response = self._session.request(
-                    method, self.url + path, json=body, params=params, timeout=self._timeout
-                )
-            except requests.RequestException as error:
-                if repeatable and attempt < self._tries:
-                    time.sleep(wait)
-                    continue
-                raise ReplyLost(
-                    f"no answer from {self.url} to {method} {path} ({type(error).__name__}){effect}"
-                ) from None
-            if response.status_code == requests.codes.too_many and attempt < self._tries:
-                time.sleep(wait if repeatable else _PENALTY)
-                continue
-            if repeatable and attempt < self._tries and not _usable(response):
-                time.sleep(wait)
-                continue
-            return _result(f"{method} {path}", response, effect, repeatable=repeatable)
+        waits = [
+            min(_FIRST_WAIT * 2**each, 30.0) if repeatable else _PENALTY for each in range(self._tries - 1)
+        ]
+        pace.wait(SPACING[endpoint] + _MARGIN)
+        name = f"{self.url} to {method} {path}"
+        with _Patience(name, waits if repeatable else [], sum(self._timeout)) as patience:
+            for attempt in range(self._tries):
+                began = time.monotonic()
+                try:
+                    response = self._session.request(
+                        method, self.url + path, json=body, params=params, timeout=self._timeout
+                    )
+                except requests.RequestException as error:
+                    problem = type(error).__name__
+                    if not repeatable or attempt == len(waits):
+                        raise ReplyLost(f"no answer from {name} ({problem}){effect}") from None
+                else:
+                    problem = f"{response.status_code}"
+                    again = response.status_code == requests.codes.too_many or (
+                        repeatable and not _usable(response)
+                    )
+                    if not again or attempt == len(waits):
+                        return _result(f"{method} {path}", response, effect, repeatable=repeatable)
+                patience.failed(problem, time.monotonic() - began, waits[attempt:])
+                jitter = random.uniform(0.5, 1) if repeatable else 1  # noqa: S311 - no secret
+                time.sleep(waits[attempt] * jitter)
+                pace.wait(SPACING[endpoint] + _MARGIN)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
 

@@ -1,5 +1,6 @@
 """What the client makes of the API's answers."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -46,6 +47,40 @@ def test_a_reading_is_repeated_until_it_works(fault: dict[str, Any], cloud: Clou
 
     assert cloud.api().user().credit > 0
     assert cloud.ask("GET", "calls")["total"] == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ({"effect": "delay", "seconds": 0.5}, r"yet: waiting for \d+ s more at most"),
+        ({"effect": "respond", "status": 503, "body": ""}, r"yet \(503\): waiting for \d s more at most"),
+        ({"effect": "drop_before"}, r"yet \(ConnectionError\): waiting for \d s more at most"),
+    ],
+)
+def test_what_is_waited_for_is_said_once_and_beside_the_output(
+    fault: dict[str, Any],
+    says: str,
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(client, "_SILENT", 0.1)
+    monkeypatch.setattr(client, "_FIRST_WAIT", 0.05)
+    order(cloud, path="users", count=4, **fault)
+    cloud.api().user()
+    said = capsys.readouterr()
+
+    assert re.fullmatch(rf"no answer from {cloud.url} to GET /api/v0/users/current/ {says}\n", said.err)
+    assert said.out == ""
+
+
+def test_an_answer_that_comes_soon_is_not_waited_for(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order(cloud, path="users", count=2, effect="drop_before")
+    cloud.api().user()
+
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
