@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Final
 
 from components.cost.estimate import Estimate, cheapest, estimate
@@ -17,16 +17,20 @@ _RATIOS: Final = tuple(1.04**power for power in range(29))
 _CENT_TENTHS: Final = 1000
 
 
-def best_bid(work: Work, terms: Terms, most: float, experience: Experience) -> tuple[Terms, Estimate] | None:
+def best_bid(
+    work: Work, terms: Terms, most: float, experience: Experience, hours: float = inf
+) -> tuple[Terms, Estimate] | None:
     """Return the terms with the bid that makes `work` cheapest, and what it then takes.
 
-    Bids are whole tenths of a cent.
+    Bids are whole tenths of a cent. One that is lost less often is also done sooner: where the cheapest is
+    late, it is the cheapest of those that are in time.
 
     Args:
         work: the job.
         terms: of the offer, with its least bid.
         most: $/h that the bid may be.
         experience: of earlier runs.
+        hours: until the deadline.
 
     Returns:
         None where even the least bid is above `most`, or the offer takes none.
@@ -38,6 +42,6 @@ def best_bid(work: Work, terms: Terms, most: float, experience: Experience) -> t
     if least > highest:
         return None
     tenths = {min(highest, ceil(least * ratio)) for ratio in _RATIOS}
-    bid = cheapest(work, terms, [each / _CENT_TENTHS for each in sorted(tenths)], experience)
+    bid = cheapest(work, terms, [each / _CENT_TENTHS for each in sorted(tenths)], experience, hours)
     best = terms.model_copy(update={"price": bid})
     return best, estimate(work, best, experience)

@@ -9,7 +9,7 @@ traffic is paid at each of them. Where the host withdraws the machine before the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, expm1, hypot, sqrt
+from math import ceil, expm1, hypot, inf, sqrt
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from components.cost.experience import Experience
@@ -155,10 +155,20 @@ class _Job:
         return _Sums(rate, losses, redone, vain, hours, dollars)
 
 
-def cheapest(work: Work, terms: Terms, prices: Iterable[float], experience: Experience) -> float:
-    """Return at which of the `prices` in $/h `work` costs least in all on `terms`; the first of equals."""
+def cheapest(
+    work: Work, terms: Terms, prices: Iterable[float], experience: Experience, hours: float = inf
+) -> float:
+    """Return at which of the `prices` in $/h `work` costs least in all on `terms`; the first of equals.
+
+    Those count first at which it takes no more than so many `hours` in the mean.
+    """
     job = _Job(work, terms, experience)
-    return min(prices, key=lambda price: sum(job.sums(price).dollars))
+
+    def rank(price: float) -> tuple[bool, float]:
+        found = job.sums(price)
+        return found.hours > hours, sum(found.dollars)
+
+    return min(prices, key=rank)
 
 
 def estimate(work: Work, terms: Terms, experience: Experience | None = None) -> Estimate:

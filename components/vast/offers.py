@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from components.cost.bids import best_bid
@@ -206,9 +207,10 @@ def _ways(offer: Offer, node: Node) -> Iterator[Terms]:
 
 
 def _best(offer: Offer, asked: Terms, node: Node, purchase: Purchase) -> tuple[Terms, Estimate]:
-    """Return what the job takes on `asked`, for `auto` at the bid that makes it cheapest."""
+    """Return what the job takes on `asked`, for `auto` at the bid that makes it cheapest in time."""
     if node.bid == "auto" and asked.min_bid:
         most = min(node.max_price - asked.disk(node.disk), terms(offer, node).price)
-        if found := best_bid(purchase.work, asked, most, purchase.experience):
+        deadline = purchase.hours or inf
+        if found := best_bid(purchase.work, asked, most, purchase.experience, deadline):
             return found
     return asked, estimate(purchase.work, asked, purchase.experience)

@@ -224,6 +224,22 @@ def test_where_nobody_says_what_wins_a_bid_is_taken_for_one_that_barely_does() -
     assert terms(offer(min_bid=0), node(), 0.3).min_bid == 0.3
 
 
+@given(st.floats(0.5, 20))
+def test_a_deadline_is_met_by_a_dearer_bid_where_the_cheapest_would_be_late(hours: float) -> None:
+    market = [offer(dph_base=3, dph_total=3.1, min_bid=0.5)]
+    wanted, work = node(bid="auto"), LORA.work.model_copy(update={"images": 30_000})
+    [free] = rank_for(market, wanted, Purchase(work=work)).choices
+    bids = rank_for(market, wanted, Purchase(work=work, hours=hours))
+
+    for choice in bids.choices:
+        assert choice.estimate.hours <= hours
+        assert choice.terms.price >= free.terms.price
+    if hours > free.estimate.hours:
+        assert bids.choices == (free,)
+    elif hours > free.estimate.hours * 0.97:
+        assert bids.choices
+
+
 def test_auto_may_bid_where_on_demand_is_too_dear() -> None:
     [choice] = rank([offer(dph_base=3, dph_total=3.1, min_bid=0.5)], node(bid="auto")).choices
 
