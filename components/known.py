@@ -99,6 +99,7 @@ class Known(Generic[_T]):
         found: dict[Path, _T] = {}
         due: list[Path] = []
         with _forgiving(), closing(_open("rw")) as memory:
+            memory.execute("BEGIN")  # one lock for all
             for path, state in states.items():
                 row = memory.execute(
                     "SELECT note, asked FROM known WHERE subject = ? AND path = ? AND state = ?",

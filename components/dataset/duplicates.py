@@ -72,7 +72,7 @@ def _alike(images: Sequence[Image]) -> Iterator[tuple[Image, Image]]:
 def fingerprint(thumbnail: bytes) -> int:
     """Return 64 bits of a picture: whether each of 8 by 8 cells is darker than the next (dHash)."""
     width, height = THUMBNAIL
-    grey = [sum(thumbnail[start : start + 3]) for start in range(0, len(thumbnail), 3)]
+    grey = list(map(sum, zip(thumbnail[::3], thumbnail[1::3], thumbnail[2::3], strict=True)))
     bits = 0
     for row in range(height):
         for column in range(width - 1):
