@@ -9,7 +9,7 @@ remembered as bad, and the next best offer is taken.
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -106,9 +106,8 @@ class Acquisition:
                 missing = request.count - len(self.ready) - len(self.waiting)
                 if missing > 0:
                     self._rent(missing)
+                self._pause()
                 self._look()
-                if self.waiting:
-                    time.sleep(_POLL)
         except BaseException as error:
             left = self._give_back()
             if left and isinstance(error, FraguaError):
@@ -232,8 +231,21 @@ class Acquisition:
         self.waiting[instance.id] = _Attempt(instance, deadline)
         self.say(f"instance {instance.id} is billed from now; waiting for it to run")
 
+    def _pause(self) -> None:
+        """Wait for the first check to be done, but no longer than until it is time to look again."""
+        checks = [attempt.check for attempt in self.waiting.values() if attempt.check]
+        if checks:
+            wait(checks, _POLL, FIRST_COMPLETED)
+        elif self.waiting:
+            time.sleep(_POLL)
+
     def _look(self) -> None:
-        """Read all our instances once and move each attempt on."""
+        """Judge what was checked; read all our instances once, and move each other attempt on."""
+        for attempt in list(self.waiting.values()):
+            if attempt.check:
+                self._judge(attempt, attempt.check)
+        if not self.waiting:
+            return
         adopting = self.request.node.adopt is not None
         try:
             listed = self.api.instances(**({} if adopting else {"label": self.request.label}))
@@ -248,9 +260,7 @@ class Acquisition:
                 self._fail(attempt, "disappeared", machine_is_bad=False)
                 continue
             attempt.instance = current[instance_id]
-            if attempt.check:
-                self._judge(attempt, attempt.check)
-            else:
+            if not attempt.check:
                 self._watch(attempt)
         if not adopting:
             for instance in listed:
