@@ -8,7 +8,8 @@ connect them. Beside the house stand the packages `comfy` (ComfyUI's client and 
 `gateway` (which it only sends to machines).
 Floors, each importing only those above it in this list; pyproject.toml has them module by module:
 
-0. `errors`, `spec`: what a user may write in a job file, validated and frozen.
+0. `errors`, `spec`: what a user may write in a job file, validated and frozen; `home`, `known`: what is
+   remembered on this computer.
 1. `vast.offers`, `vast.policy`, `vast.lease`, `remote.job`, `kohya.derive`, `kohya.refuse`, `kohya.plan`,
    `kohya.ledger`, `comfyui.plan`: pure functions from spec to plan, and from what happened to what is next.
 2. `vast.client`, `vast.lifecycle`, `remote.shell`, `remote.transfer`, `kohya.training`, `kohya.run`,
