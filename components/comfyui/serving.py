@@ -155,8 +155,13 @@ def reach(what: str, address: str, port: int, certificate: str) -> None:
     """See that the public port leads to `what` serves with this very certificate.
 
     Raises:
-        ServiceFailed: it does not answer, or someone else does.
+        ServiceFailed: there is no such port, it does not answer, or someone else does.
     """
+    if not port:
+        raise ServiceFailed(
+            f"the machine opens no public port for the {what}: leave node.adopt out, so that one is rented "
+            f"that does. {STILL_BILLS}"
+        )
     deadline = time.monotonic() + _OPEN_SECONDS
     while True:
         try:

@@ -166,7 +166,7 @@ def test_it_reaches_the_other_machine_and_a_request_with_a_key_outlives_that(pai
     assert pair.client.get(f"{url}/haproxy?stats").json() == {"running": 0, "waiting": 0}
 
 
-def test_a_change_drops_nothing_and_forgets_no_key(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_change_drops_nothing_and_forgets_no_key(pair: Pair) -> None:
     url = fronting.begin(pair.props)["url"]
     pid = pair.of_balancer("Pid")
     fronting.begin(pair.props)
@@ -188,8 +188,22 @@ def test_a_change_drops_nothing_and_forgets_no_key(pair: Pair, capsys: pytest.Ca
         assert sorted(each.result() for each in under_way) == ["n1", "n1", "n2", "n2"]
 
     assert {*owners.values()} == {"n1", "n2"}
+
+
+def test_a_replica_that_is_removed_takes_no_request_with_a_key_along(
+    pair: Pair, capsys: pytest.CaptureFixture[str]
+) -> None:
     both = pair.props
-    pair.machines[1].stop()
+    url = fronting.begin(both)["url"]
+    with ThreadPoolExecutor(4) as pool:
+        under_way = [pool.submit(pair.ask, url, f"key-{at}", held=True) for at in range(4)]
+        poll(lambda: (pair.asked(1), pair.asked(2)) == (2, 2))
+        fronting.begin(pair.first_alone)
+        pair.machines[1].stop()
+        poll(lambda: pair.asked(1) == 4)
+        pair.release(1)
+        assert [each.result() for each in under_way] == ["n1"] * 4
+
     fronting.begin(both)
     assert "does not reach n2 (L4CON)" in capsys.readouterr().out
 

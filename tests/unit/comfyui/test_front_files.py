@@ -15,6 +15,7 @@ from cli.project import known
 from cli.ssh import arguments_of
 from components.comfyui import balancer
 from components.comfyui.front import Replica, caddyfile, haproxy
+from components.comfyui.provider import FrontProvider
 from components.errors import FraguaError
 from gateway.certificate import certificate
 
@@ -73,6 +74,28 @@ def test_the_version_is_of_all_that_haproxy_reads() -> None:
     assert balancer.version("a", "b", {"1": "x", "2": "y"}) == balancer.version(
         "a", "b", {"2": "y", "1": "x"}
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "changes", "replaces"),
+    [
+        ({}, False, []),
+        ({"limit": 9.0}, False, []),
+        ({"machine": 2.0}, True, ["machine"]),
+        ({"config": "another"}, True, []),
+        ({"certificates": {}}, True, []),
+        ({"certificate": "another"}, True, []),
+    ],
+)
+def test_a_balancer_is_changed_in_place_but_for_another_machine(
+    change: dict, changes: bool, replaces: list
+) -> None:
+    names = ("login", "address", "port", "bind", "config", "certificates", "certificate")
+    inputs = {**dict.fromkeys(names, "as it was"), "machine": 1.0, "limit": 1.0}
+    found = FrontProvider().diff("", {**inputs, "serving": True, "url": "https://a:1"}, inputs | change)
+
+    assert (found.changes, found.replaces) == (changes, replaces)
+    assert FrontProvider().diff("", {**inputs, "serving": False}, inputs).changes
 
 
 @pytest.mark.skipif(not shutil.which("caddy"), reason="no caddy: apt-get install caddy")
