@@ -57,6 +57,7 @@ def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable
         *_consents(job),
         *_base_model(job),
         *_disk(job, settings, dataset_gb),
+        *_warmup(job, settings),
     ]
     stopping, warnings = [], []
     for field, problem in found:
@@ -159,4 +160,13 @@ def _disk(job: TrainJob, settings: Settings, dataset_gb: float) -> Iterator[tupl
                 f"model, environment, dataset and {kept} checkpoints",
                 f"ask for {math.ceil(need)} GB or more, or keep fewer by training.keep_last: all come home",
             ),
+        )
+
+
+def _warmup(job: TrainJob, settings: Settings) -> Iterator[tuple[str, Problem]]:
+    if settings.steps and job.training.warmup_steps >= settings.steps:
+        reason = f"the whole training has {settings.steps} steps, so that the rate never reaches its height"
+        yield (
+            "training.warmup_steps",
+            Problem("lr_warmup_steps", reason, "take about a tenth of them", Severity.WARNING),
         )

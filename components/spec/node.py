@@ -38,6 +38,24 @@ Country = Annotated[str, Field(pattern="^[A-Z]{2}$"), AfterValidator(_country)]
 """Two letters, as in ISO 3166."""
 
 
+_SECRETS: Final = {
+    **dict.fromkeys(("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "the stack's secret huggingface:token"),
+    "OPENAI_API_KEY": "the stack's secret openai:apiKey",
+    "VAST_API_KEY": "the stack's secret vast:apiKey, which no machine needs",
+}
+"""What fragua itself brings where it belongs, by a way that nobody reads."""
+
+
+def _no_secret(env: dict[str, str]) -> dict[str, str]:
+    for name in env:
+        if name in _SECRETS:
+            raise ValueError(
+                f"{name} would be kept in plain text, and the host can read it; leave it out, and set "
+                f"{_SECRETS[name]}, or {name.replace('HUGGING_FACE_HUB', 'HF')} on this computer"
+            )
+    return env
+
+
 def _bid(value: object) -> object:
     if value is None or value == "auto":
         return value
@@ -125,7 +143,9 @@ class Node(Spec):
     """Two-letter codes of where the machine may be; empty for anywhere."""
     avoid: tuple[Country, ...] = ()
     """Two-letter codes of where it must not be."""
-    env: dict[str, Annotated[str, Field(max_length=256)]] = Field(default={})
+    env: Annotated[dict[str, Annotated[str, Field(max_length=256)]], AfterValidator(_no_secret)] = Field(
+        default={}
+    )
     """Environment of the container. Never put a secret here: the host can read it."""
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
     """TCP ports of the container to open to the internet; each gets a public number by chance."""

@@ -21,6 +21,15 @@ _SECRETS: Final = {
 }
 """What a parameter in an address is called that opens an account."""
 
+_PAGES: Final = {
+    r"huggingface\.co/.+/blob/": "write resolve in place of blob",
+    r"github\.com/.+/blob/": "write raw in place of blob",
+    r"civitai\.com/models/": "take that of its download, https://civitai.com/api/download/models/NUMBER",
+    r"(www\.)?dropbox\.com/.*[?&]dl=0": "write dl=1 in place of dl=0",
+    r"drive\.google\.com/": "take rclone, since Google gives large files to browsers only",
+}
+"""Addresses that people copy, which lead to a page about a file, and what to do."""
+
 
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
@@ -34,6 +43,9 @@ def _without_credentials(url: str) -> str:
             )
     if not re.search(_ADDRESS, url):
         raise ValueError(f"write an https address, such as https://example.org/it; found {url!r}")
+    for page, remedy in _PAGES.items():
+        if re.match(f"https://{page}", url):
+            raise ValueError(f"{url} is the address of a page, not of a file: {remedy}")
     return url
 
 

@@ -138,6 +138,20 @@ def test_a_gpu_that_may_have_come_out_lately_is_asked_for_with_a_warning(model: 
     )
 
 
+def test_a_warmup_that_never_ends_and_a_rate_for_something_else_are_told() -> None:
+    found = prepared({"  epochs: 10": "  steps: 10\n  warmup_steps: 10\n  learning_rate: 1.0e-6"})
+
+    rate, warmup = found.warnings
+    assert rate == (
+        "job.yaml:21: training.learning_rate: at 1e-06, a rate for full fine-tunes, a LoRA learns next to "
+        "nothing; set such as 1e-4"
+    )
+    assert warmup == (
+        "job.yaml:20: training.warmup_steps: the whole training has 10 steps, so that the rate never reaches "
+        "its height; take about a tenth of them"
+    )
+
+
 def test_what_is_too_large_may_begin_where_it_may_become_smaller() -> None:
     edits = {
         "    models: [A100]\n    vram: 40\n": "    models: [RTX 3090]\n",

@@ -27,6 +27,7 @@ def node(**changed: Any) -> Node:
 
 def train_job(**changed: Any) -> TrainJob:
     """Return a LoRA job with some of its parts changed."""
+    rate = 5e-6 if changed.get("lora", {}) is None else 1e-4
     values = {
         "kind": "train",
         "name": "animal",
@@ -34,7 +35,7 @@ def train_job(**changed: Any) -> TrainJob:
         "base_model": {"path": "/workspace/base.safetensors"},
         "dataset": {"path": "images"},
         "lora": {},
-        "training": {"epochs": 2, "learning_rate": 1e-4},
+        "training": {"epochs": 2, "learning_rate": rate},
     }
     return TrainJob.model_validate({**values, **changed})
 

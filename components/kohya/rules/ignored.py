@@ -15,6 +15,10 @@ def _has_own_rate(s: Situation) -> bool:
     return s.optimizer == "Prodigy" or s.optimizer.startswith("DAdapt")
 
 
+def _finds_rate(s: Situation) -> bool:
+    return _has_own_rate(s) or s.relative_step
+
+
 IGNORED: Final = (
     Rule(
         "clip-skip",
@@ -93,6 +97,22 @@ IGNORED: Final = (
         "learning_rate",
         lambda s: not s.full and "learning_rate" not in s.given and s.o.unet_lr is None,
         "the parser's default of 2e-6 is far too low for a LoRA",
+        "set such as 1e-4",
+        WARNING,
+    ),
+    Rule(
+        "high-rate",
+        "learning_rate",
+        lambda s: not _finds_rate(s) and s.o.learning_rate >= (5e-5 if s.full else 5e-3),
+        "at {o.learning_rate:g} the model soon forgets what it knows",
+        "a full fine-tune takes about 5e-6, a LoRA 1e-4",
+        WARNING,
+    ),
+    Rule(
+        "low-rate",
+        "learning_rate",
+        lambda s: not (s.full or _finds_rate(s) or s.o.unet_lr) and 0 < s.o.learning_rate <= 5e-6,
+        "at {o.learning_rate:g}, a rate for full fine-tunes, a LoRA learns next to nothing",
         "set such as 1e-4",
         WARNING,
     ),

@@ -169,6 +169,8 @@ CASES = [
     Case("full-precision", LORA, {"mixed_precision": None}, {"mixed_precision": "fp16"}),
     Case("frozen-unet", FULL, {"learning_rate": 0}, {"learning_rate": 1e-9}),
     Case("default-rate", LORA, {"learning_rate": None}, {"learning_rate": None, "unet_lr": 1e-4}),
+    Case("high-rate", FULL, {"learning_rate": 1e-4}, {"learning_rate": 1e-5}),
+    Case("low-rate", LORA, {"learning_rate": 1e-6}, {"learning_rate": 1e-6, "unet_lr": 1e-4}),
     Case(
         "own-rate", LORA, {"optimizer_type": "prodigy"}, {"optimizer_type": "prodigy", "learning_rate": 1.0}
     ),
