@@ -11,15 +11,17 @@ from rich.text import Text
 
 from components.errors import SpecError
 from components.kohya.memory import checkpoint_gb, state_gb, vram_gb
+from components.spec import gpus
 from components.spec.infer import InferJob
 from components.spec.load import placed
 from components.spec.tokens import named, variable
 from components.spec.train import TrainJob
 from components.stacks import serve
+from components.stacks.asked import of_machine, of_serving, of_training
 from components.stacks.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from components.spec.load import Job
@@ -38,23 +40,29 @@ def ready(path: Path) -> tuple[TrainJob, Prepared]:
 
 
 def run(path: Path) -> None:
-    """Print what would be trained or served, what was derived, and what to know.
+    """Print what would be trained, served or rented, what was derived, and what to know.
 
     Raises:
         SpecError: the job cannot be right; one line a problem.
     """
     job, place = placed(path)
     console = Console(highlight=False, soft_wrap=True)
-    found: serve.Ready | Prepared
+    warnings: Iterable[str]
     if isinstance(job, InferJob):
-        found = serve.ready(job, place)
-        _serving(console, job, found)
+        served = serve.ready(job, place)
+        _serving(console, job, served)
+        asked, warnings, what = of_serving(job, served), served.warnings, "served"
+    elif isinstance(job, TrainJob):
+        prepared = prepare(job, place)
+        _training(console, prepared)
+        asked, warnings, what = of_training(job, prepared), prepared.warnings, "trained"
     else:
-        _, found = ready(path)
-        _training(console, found)
-    for warning in (*found.warnings, *_away(job, place)):
+        doubts = [f"node.gpu.models: {doubt}" for doubt in gpus.doubts(job.node.gpu.models)]
+        asked, warnings, what = of_machine(job), doubts, "rented"
+    asked.check_deadline(place)
+    for warning in (*warnings, *_away(job, place)):
         console.print(Text(f"warning: {warning}", style="yellow"))
-    console.print(Text(f"it can be {'served' if isinstance(job, InferJob) else 'trained'}", style="green"))
+    console.print(Text(f"it can be {what}", style="green"))
 
 
 def _away(job: Job, place: Callable[[str], str]) -> Iterator[str]:
