@@ -48,6 +48,11 @@ _SHAPES: Final = {
     r"^[\w./-]+\.safetensors$": "name a .safetensors file of that repository",
     r"^[^\n]+\.safetensors$": "name a .safetensors file",
     r"^/\S+\.safetensors$": "name a .safetensors file by its whole path, such as /workspace/a.safetensors",
+    r"^[^\n]+\.(safetensors|pth)$": "name a .safetensors or .pth file",
+    r"^[^\n]+\.json$": "name a .json file",
+    "^[a-z0-9][a-z0-9_-]{0,40}$": "write at most 41 of a to z, 0 to 9, '_' and '-'",
+    "^[a-z0-9]+(-[a-z0-9]+)*$": "write words of a to z and 0 to 9 with hyphens between",
+    "^[a-z][a-z0-9_]{0,40}$": "write a letter of a to z, then at most 40 of a to z, 0 to 9 and '_'",
     r"^[\w.-]+/[\w.-]+$": "write OWNER/REPOSITORY, as its address ends at huggingface.co",
     "^[0-9a-f]{40}$": "write the commit's whole hash, 40 of 0 to 9 and a to f",
 }
@@ -195,6 +200,8 @@ def _unknown_key(at: _Path, job: type[BaseModel]) -> str:
     homes = [part for part in ("node", "budget", "training") if part in job.model_fields]
     if home := next((part for part in homes if key in _model(job, part).model_fields), None):
         return f"unknown key here; it belongs to {home}"
+    if others := [kind for kind, other in KINDS.items() if model is job and key in other.model_fields]:
+        return f"unknown key here; it belongs to a job of kind {' or '.join(others)}"
     # as sd-scripts calls it, or misspelt
     within = sorted((name for name in known if key.endswith(f"_{name}")), key=len)
     near = within[-1:] or get_close_matches(key, known, n=1, cutoff=0.6)

@@ -143,6 +143,13 @@ def test_a_wrong_workflow_is_refused_with_its_place(tmp_path: Path, text: str, s
         ({"gateway": {"limits": {"min_side": 2048, "max_side": 1024}}}, "no size is left"),
         ({"gateway": {"limits": {"multiple": 20}}}, "multiple of 8"),
         ({"gateway": {"tokens": []}}, "must not be empty"),
+        (
+            {"gateway": {"tokens": ["Pedro"]}},
+            "write at most 41 of a to z, 0 to 9, '_' and '-'; found 'Pedro'",
+        ),
+        ({"workflows": [{"name": "My own", "graph": "a.json"}]}, "write words of a to z and 0 to 9"),
+        ({"workflows": [{"name": "mine", "graph": "a.png"}]}, "name a .json file"),
+        ({"training": {"epochs": 2}}, "training: unknown key here; it belongs to a job of kind train"),
         ({"gateway": {"expose": "world"}}, "'tls' or 'tunnel'"),
         ({"replicas": 0}, "greater than or equal to 1"),
         ({"replicas": 2, "gateway": {"front": 3}}, "there is no replica 3: replicas is 2"),
