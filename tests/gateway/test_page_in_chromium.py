@@ -299,7 +299,9 @@ def test_the_page_of_the_api_makes_an_image_and_asks_nobody_but_the_gateway(shar
     generate.locator(".opblock-summary").click()
     generate.get_by_role("button", name="Try it out").click()
     generate.get_by_label("Media Type").first.select_option("image/png")
-    generate.locator("textarea.body-param__text").fill('{"prompt": "a fox", "width": 256, "height": 256, "steps": 2}')
+    generate.locator("textarea.body-param__text").fill(
+        '{"prompt": "a fox", "width": 256, "height": 256, "steps": 2}'
+    )
     generate.get_by_role("button", name="Execute").click()
 
     picture = generate.locator(".response img")
