@@ -124,8 +124,8 @@ rm -rf .git
 def _rclone(source: Rclone, side: str) -> str:
     target = shlex.quote(f"{source.remote}:{source.path}")
     return f"""{needed("command -v rclone", "rclone")}
-{log_in(NAME)}rclone sync {target} {side} --config '' --exclude '.*' --exclude '.*/**' --transfers 16 --checkers 16 \\
-  --stats 5s --stats-one-line --stats-log-level NOTICE
+{log_in(NAME)}rclone sync {target} {side} --config '' --exclude '.*' --exclude '.*/**' \\
+  --transfers 16 --checkers 16 --stats 5s --stats-one-line --stats-log-level NOTICE
 """
 
 
