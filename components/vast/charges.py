@@ -109,8 +109,8 @@ def spent(charges: Iterable[Charge]) -> dict[int, float]:
 def earlier(charges: Sequence[Charge], gone: Iterable[Gone], owner: str, now: float) -> dict[int, float]:
     """Return $ by instance of the machines that a resource had, those of which nothing is charged yet too.
 
-    What Vast.ai has charged counts. For what it may have not yet, the machine counts at its price, from its
-    last charge of the last day until it was known to be gone.
+    What Vast.ai has charged counts. For what it may have not yet, a machine counts at its price from its last
+    charge, if that is of the last day, until it was known to be gone; but for no more than all its time.
 
     Args:
         charges: of the account; empty where they cannot be read.
@@ -125,8 +125,11 @@ def earlier(charges: Sequence[Charge], gone: Iterable[Gone], owner: str, now: fl
         ends = [row.end for row in rows if row.instance == machine.instance]
         last = max(ends, default=machine.rented)
         if not ends or now - last < _LATE:
-            late = machine.rate * max(0.0, machine.until - last) / 3600
-            found[machine.instance] = found.get(machine.instance, 0.0) + late
+            charged = found.get(machine.instance, 0.0)
+            late, all_ = (
+                machine.rate * max(0.0, machine.until - since) / 3600 for since in (last, machine.rented)
+            )
+            found[machine.instance] = max(charged, min(charged + late, all_))
     return found
 
 
