@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _IMPORTED = {"lycoris-lora": "lycoris"}
 """Packages that Python imports by another name."""
 
+_WEIGHTS: Final = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+
 _WORDS: Final = {
     **{option: field for option, field in FIELDS.items() if "_" in option},
     "network_train_unet_only": "lora.text_encoders: false",
@@ -58,6 +60,8 @@ def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable
         *_base_model(job),
         *_disk(job, settings, dataset_gb),
         *_warmup(job, settings),
+        *_samples(job, settings),
+        *_weights(job),
     ]
     stopping, warnings = [], []
     for field, problem in found:
@@ -170,3 +174,22 @@ def _warmup(job: TrainJob, settings: Settings) -> Iterator[tuple[str, Problem]]:
             "training.warmup_steps",
             Problem("lr_warmup_steps", reason, "take about a tenth of them", Severity.WARNING),
         )
+
+
+def _samples(job: TrainJob, settings: Settings) -> Iterator[tuple[str, Problem]]:
+    if job.samples and job.samples.every_epochs > settings.epochs:
+        reason = f"the training has {settings.epochs} epochs, so that no image is ever drawn"
+        yield (
+            "samples.every_epochs",
+            Problem("sample_every_n_epochs", reason, "take fewer", Severity.WARNING),
+        )
+
+
+def _weights(job: TrainJob) -> Iterator[tuple[str, Problem]]:
+    for name, value in job.extra.items():
+        if isinstance(value, str) and value.endswith(_WEIGHTS):
+            reason = f"{value} is not brought to the machine"
+            yield (
+                f"extra.{name}",
+                Problem(name, reason, "leave it out, unless its image has the file", Severity.WARNING),
+            )

@@ -100,7 +100,7 @@ def _number(value: object) -> object:
 
 def _gigabytes(value: object) -> object:
     if isinstance(value, int | float) and value >= 8192:
-        raise ValueError(f"{value} looks like MiB, but this field is in GB: write {value / 1024:g}")
+        raise ValueError(f"{value} looks like MiB, but this field is in GB: write {round(value / 1024)}")
     return _number(value)
 
 

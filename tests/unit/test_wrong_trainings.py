@@ -152,6 +152,27 @@ def test_a_warmup_that_never_ends_and_a_rate_for_something_else_are_told() -> No
     )
 
 
+def test_what_has_no_effect_or_another_than_meant_is_told() -> None:
+    found = prepared(
+        {
+            "  dim: 32": "  dim: 8\n  alpha: 32",
+            "  epochs: 10": "  epochs: 10\n  text_encoder_rate: 1.0e-5",
+            "  highvram: true": "  network_weights: ~/a.safetensors\nsamples:\n  every_epochs: 20\n"
+            "  prompts: [{prompt: a cat}]",
+        }
+    )
+
+    assert dict(warning.split(" ", 1)[1].split(": ", 1) for warning in found.warnings) == {
+        "training.text_encoder_rate": "the LoRA trains no text encoder, so their rate has no effect; leave "
+        "it out, or leave out lora.text_encoders: false",
+        "lora.alpha": "the LoRA is scaled by 32/8, so that its steps overshoot; set half of lora.dim or the "
+        "same",
+        "samples.every_epochs": "the training has 10 epochs, so that no image is ever drawn; take fewer",
+        "extra.network_weights": "~/a.safetensors is not brought to the machine; leave it out, unless its "
+        "image has the file",
+    }
+
+
 def test_what_is_too_large_may_begin_where_it_may_become_smaller() -> None:
     edits = {
         "    models: [A100]\n    vram: 40\n": "    models: [RTX 3090]\n",

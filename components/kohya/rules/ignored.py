@@ -145,6 +145,22 @@ IGNORED: Final = (
         WARNING,
     ),
     Rule(
+        "untrained-text-rate",
+        "text_encoder_lr",
+        lambda s: not s.full and s.o.network_train_unet_only and s.o.text_encoder_lr,
+        "the LoRA trains no text encoder, so their rate has no effect",
+        "leave it out, or leave out network_train_unet_only",
+        WARNING,
+    ),
+    Rule(
+        "high-alpha",
+        "network_alpha",
+        lambda s: not s.full and (s.o.network_alpha or 1) > 2 * (s.o.network_dim or 4),
+        "the LoRA is scaled by {o.network_alpha:g}/{o.network_dim}, so that its steps overshoot",
+        "set half of network_dim or the same",
+        WARNING,
+    ),
+    Rule(
         "default-alpha",
         "network_alpha",
         lambda s: not s.full and "network_alpha" not in s.given and (s.o.network_dim or 4) > 1,

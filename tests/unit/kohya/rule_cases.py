@@ -169,6 +169,13 @@ CASES = [
     Case("full-precision", LORA, {"mixed_precision": None}, {"mixed_precision": "fp16"}),
     Case("frozen-unet", FULL, {"learning_rate": 0}, {"learning_rate": 1e-9}),
     Case("default-rate", LORA, {"learning_rate": None}, {"learning_rate": None, "unet_lr": 1e-4}),
+    Case(
+        "untrained-text-rate",
+        LORA,
+        {"text_encoder_lr": [1e-5]},
+        {"text_encoder_lr": [1e-5], "network_train_unet_only": None, **NO_TEXT_CACHE},
+    ),
+    Case("high-alpha", LORA, {"network_alpha": 128}, {"network_alpha": 64}),
     Case("high-rate", FULL, {"learning_rate": 1e-4}, {"learning_rate": 1e-5}),
     Case("low-rate", LORA, {"learning_rate": 1e-6}, {"learning_rate": 1e-6, "unet_lr": 1e-4}),
     Case(
