@@ -154,12 +154,15 @@ def _quote(
             return known, known.outputs()
         if old and restored(old).options:
             return restored(old), old
-    quote = _new(asked, before, stack, lock, last.tried if last else 0)
+    notes = [] if keeps or not pulumi.runtime.is_dry_run() else _spent(asked, before, place)
+    quote = _new(asked, before, stack, lock, last.tried if last else 0, notes)
     _affordable(asked, quote, place)
     return quote, quote.outputs()
 
 
-def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: float) -> Quote:
+def _new(
+    asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: float, notes: list[str]
+) -> Quote:
     """Find out what `asked` costs now, and say it.
 
     Where nothing fits, a preview says so; an `up` ends, so that what is there is not destroyed for nothing.
@@ -184,8 +187,7 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
         ranking, seen = pricing.ranked(asked, pulumi.runtime.get_config, lock, newer_than)
         kept = [pricing.there(asked, [machine], _experience()) for machine in before.kept(asked)]
         quote = pricing.quoted(asked, ranking, seen, lock, before.running, before.total, kept)
-        if not going:
-            quote = quote.model_copy(update={"warnings": (*quote.warnings, *_spent(asked, before))})
+        quote = quote.model_copy(update={"warnings": (*quote.warnings, *notes)})
         if quote.missing:
             wanted = asked.machines - len(kept)
             nothing = NoOffer(
@@ -202,8 +204,11 @@ def _new(asked: Asked, before: _Before, stack: str, lock: Lock | None, tried: fl
     return quote
 
 
-def _spent(asked: Asked, before: _Before) -> list[str]:
-    """Say what was spent by earlier machines of those that are to be rented, before anything is destroyed."""
+def _spent(asked: Asked, before: _Before, place: Callable[[str], str]) -> list[str]:
+    """Say what was spent by earlier machines of those that are to be rented, before anything is destroyed.
+
+    Where that cannot be read, no preview is stopped by it: what is known here is judged at renting.
+    """
     from components.vast import earlier  # noqa: PLC0415 - likewise
     from components.vast.request import owner_of  # noqa: PLC0415 - likewise
 
@@ -215,7 +220,12 @@ def _spent(asked: Asked, before: _Before) -> list[str]:
         found = earlier.look(Settings(pulumi.runtime.get_config).api(patient=False), owners)
     except VastError:  # there is no key; the quote says so
         return []
-    return [line for each in found for line in earlier.told(each, most / asked.machines)]
+    if found[0].problem:
+        return [found[0].problem]
+    try:
+        return [line for each in found for line in earlier.told(each, most / asked.machines)]
+    except NotApproved as error:
+        raise NotApproved(f"{place('budget.max_total')}{error}") from None
 
 
 def _affordable(asked: Asked, quote: Quote, place: Callable[[str], str]) -> None:

@@ -191,8 +191,12 @@ def test_a_preview_that_would_rent_another_says_it_and_one_that_would_not_asks_n
     assert "of the 50.00 $ of budget.max_total" in stack.said
 
     held = asked(budget={"max_total": spent * 0.9, "hours": 0.01})
-    with pytest.raises(NotApproved, match=r"nothing is left of .*instance"):
+    with pytest.raises(NotApproved, match=r"job.yaml:3: budget.max_total: nothing is left of .*instance"):
         stack.preview(held)
+
+    unread(cloud, status=500, body="")
+    stack.preview(held)
+    assert "budget.max_total counts only those that this computer saw end" in stack.said
 
     stack.state.holds(asked(), outputs)
     stack.state.knows(first["public_key"])
