@@ -57,7 +57,8 @@ cd "{WORKSPACE}" && mkdir -p .fragua/received && exec 9>> {lock} || exit
 flock -w {_PATIENCE} 9 || {{ echo taken; exit; }}
 echo alone
 while read -r -t {_SILENCE}; do :; done"""
-        with tended(self._shell, f"taking {self.folder}", script, _SILENCE / 4) as said:
+        seconds = {"every": _SILENCE / 4, "within": _PATIENCE + 60}
+        with tended(self._shell, f"taking {self.folder}", script, **seconds) as said:
             if said == "taken":
                 raise TransferFailed(
                     f"{self.folder}: another `pulumi up` or `./fragua watch` sends it to the machine; let "

@@ -72,18 +72,24 @@ def draw(shell: Shell, what: str, script: str, take: Callable[[bytes], object]) 
 
 
 @contextmanager
-def tended(shell: Shell, what: str, script: str, every: float) -> Iterator[str]:
+def tended(shell: Shell, what: str, script: str, *, every: float, within: float) -> Iterator[str]:
     """Run a bash `script` beside the block, and tell what it prints first.
 
-    It reads an empty line every so many seconds, so that it can tell when nobody is there any more; its input
-    ends with the block.
+    Args:
+        shell: the machine.
+        what: what the script does, in words for an error message.
+        script: reads an empty line every so often, so that it can tell when nobody is there any more; its
+            input ends with the block.
+        every: seconds between these lines.
+        within: seconds in which it says something.
 
     Raises:
-        TransferFailed: the connection broke off before it said anything.
+        TransferFailed: it did not, or the connection broke off.
     """
     done = Event()
     try:
-        channel = shell.connection.transport.open_session()
+        channel = shell.connection.transport.open_session(timeout=within)
+        channel.settimeout(within)
         channel.exec_command(_bash(script))
         said = channel.recv(BLOCK).decode(errors="replace").strip()
     except (SSHException, EOFError, OSError) as error:

@@ -97,7 +97,9 @@ def test_a_sender_that_is_not_heard_any_more_does_not_keep_another_away(
     login: Login, shell: Shell, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(landing, "_SILENCE", 2)
-    monkeypatch.setattr(landing, "tended", lambda *words: pipe.tended(*words[:-1], every=3600))
+    monkeypatch.setattr(
+        landing, "tended", lambda *words, within, **_: pipe.tended(*words, every=3600, within=within)
+    )
     with Landing(shell, "folder").alone(), connect(login) as second:
         put(second, source)
 
