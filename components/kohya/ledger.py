@@ -18,6 +18,8 @@ from components.errors import FraguaError
 from components.kohya.options import LORA, Script
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from components.kohya.progress import Progress
 
 Ended = Literal["", "done", "preempted", "failed"]
@@ -198,6 +200,26 @@ def observed(ledger: Ledger, progress: Progress) -> Ledger:
     saved = (*part.saved, *new)
     steps = max([part.steps, progress.step, *((each.epoch - part.done) * per_epoch for each in saved)])
     return ledger.model_copy(update={"steps_per_epoch": per_epoch}).with_last(saved=saved, steps=steps)
+
+
+def listed(ledger: Ledger, paths: Iterable[str]) -> Ledger:
+    """Return the ledger with the saves at those paths in the run's folder, like `part-1/animal-000001-state`.
+
+    The trainer may have removed them since, so that its log calls them whole no more.
+    """
+    parts = []
+    for part in ledger.parts:
+        known = {saved.name for saved in part.saved}
+        found = (PurePosixPath(path) for path in sorted(paths))
+        new = [
+            Saved(epoch=epoch, name=path.name, kind="state" if path.name.endswith("-state") else "checkpoint")
+            for path in found
+            if str(path.parent) == part.folder
+            and path.name not in known
+            and (epoch := epoch_of(ledger, part, path.name))
+        ]
+        parts.append(part.model_copy(update={"saved": (*part.saved, *new)}))
+    return ledger.model_copy(update={"parts": tuple(parts)})
 
 
 def brought(ledger: Ledger, index: int, name: str, files: dict[str, str]) -> Ledger:

@@ -17,7 +17,7 @@ from components.remote.store import log_in
 NAME: Final = "bucket"
 _FOLDER: Final = ".fragua/pushing"
 
-INSTALL: Final = Job(NAME, f"{needed('command -v rclone', 'rclone')}\nrclone version | head -n 1\n")
+INSTALL: Final = Job(NAME, f"{needed('command -v rclone', 'rclone')}\nrclone version\n")
 """What has to be done before; what rclone needs to log in comes with it."""
 
 

@@ -10,7 +10,9 @@ when the trainer has and everything is pushed: with 0 where the training succeed
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -55,8 +57,9 @@ class Pusher:
     def __init__(self, run: str, target: str) -> None:
         """Push nothing yet."""
         self._run, self._folder, self._target = run, Path("runs", run), f"{target}/{run}"
+        self._held = Path(".fragua/held", run)
         self._logs: dict[str, Log] = {}
-        self._pushed: set[str] = set()
+        self._pushed: set[tuple[str, str]] = set()
         self._ledger = b""
 
     def push(self) -> None:
@@ -67,13 +70,19 @@ class Pusher:
         """
         for job in _JOBS.glob(f"train-{self._run}-*"):
             index = job.name.rpartition("-")[2]
-            if index.isdigit() and (job / "log").exists():
-                self._logs.setdefault(index, Log(job / "log"))
+            if index.isdigit() and index not in self._logs and (job / "log").exists():
+                self._logs[index] = Log(job / "log")
         found = [(part, name) for part in sorted(self._logs, key=int) for name in self._logs[part].saves()]
         states = [each for each in found if each[1].endswith("-state")]
-        for part, name in found:
-            if (part, name) not in states[:-1] and f"{part}/{name}" not in self._pushed:
-                self._save(part, name)
+        new = [each for each in found if each not in self._pushed and each not in states[:-1]]
+        for part, name in new:
+            hold(self._folder / f"part-{part}" / name, self._held / f"part-{part}" / name)
+        for part, name in new:
+            self._save(part, name)
+
+    def let_go(self) -> None:
+        """Hold nothing of what was not pushed."""
+        let_go(self._held)
 
     def keep(self, part: str) -> None:
         """Push what goes with the saves of a part: ledger, log and samples.
@@ -94,7 +103,7 @@ class Pusher:
         return part in self._logs and self._logs[part].progress.finished
 
     def _save(self, part: str, name: str) -> None:
-        folder, there = self._folder / f"part-{part}", f"{self._target}/part-{part}/{name}"
+        folder, there = self._held / f"part-{part}", f"{self._target}/part-{part}/{name}"
         source = folder / name
         files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
         lines = (f"{digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
@@ -106,7 +115,8 @@ class Pusher:
             rclone("copyto", str(source), there)
             self.keep(part)
             rclone("rcat", f"{there}.sha256", put=listed)
-        self._pushed.add(f"{part}/{name}")
+        self._pushed.add((part, name))
+        let_go(source)
         say(f"pushed part-{part}/{name}" if listed else f"part-{part}/{name} is not there any more")
         if name.endswith("-state"):
             self._forget_states()
@@ -134,6 +144,25 @@ def rclone(*words: str, put: bytes = b"", get: bool = False) -> bytes:
     return done.stdout
 
 
+def hold(save: Path, copy: Path) -> None:
+    """Keep what a save holds though the trainer removes it meanwhile: by links, which take no room."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if save.is_dir():
+            shutil.copytree(save, copy, copy_function=os.link, dirs_exist_ok=True)
+        else:
+            os.link(save, copy)
+    except (OSError, shutil.Error):  # it is gone already
+        let_go(copy)
+
+
+def let_go(copy: Path) -> None:
+    """Forget what is held there."""
+    if copy.is_dir():
+        shutil.rmtree(copy)
+    copy.unlink(missing_ok=True)
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     found = sha256()
@@ -152,6 +181,7 @@ def main(run: str, part: str, target: str) -> int:
     """Push until the trainer of `part` has ended and everything is in the bucket; return the exit code."""
     pusher, begun, exit_file = Pusher(run, target), False, _JOBS / f"train-{run}-{part}" / "exit"
     pause = _POLL
+    pusher.let_go()
     while True:
         code = exit_file.read_text().strip() if exit_file.exists() else ""
         try:
@@ -166,7 +196,8 @@ def main(run: str, part: str, target: str) -> int:
                 return 0 if code == "0" and pusher.finished(part) else 2
             pause = _POLL
             time.sleep(_POLL)
-        except (Refused, OSError) as error:  # or the trainer has just removed it
+        except (Refused, OSError) as error:
+            pusher.let_go()  # a bucket that refuses for long must not fill the disk
             say(f"refused, trying again: {error}")
             time.sleep(pause)
             pause = min(2 * pause, _PAUSE)

@@ -21,6 +21,7 @@ from components.kohya.ledger import (
     begun,
     brought,
     closed,
+    listed,
     next_part,
     observed,
 )
@@ -217,7 +218,8 @@ class Run(Books):
                     raise CheckpointDamaged(f"{path} is not what was pushed")
             return hashes
 
-        new = self._bring(observed(self.ledger, self.follower().progress), set(pushed), draw, "in the bucket")
+        ledger = listed(observed(self.ledger, self.follower().progress), pushed)
+        new = self._bring(ledger, set(pushed), draw, "in the bucket")
         bucket.take(source, self._home, ["/part-*/sample/**"], partial(tell, "samples"))
         return new
 
@@ -239,15 +241,17 @@ class Run(Books):
         new = []
         while wanted := _wanted(ledger, there - self._damaged):
             part, saved = wanted[0]
+            path = f"{part.folder}/{saved.name}"
+            there = there - {path}  # where the trainer removes it just now, none of its files comes
             try:
                 hashes = draw(part, saved)
                 _check(self._home / part.folder, hashes)
             except CheckpointDamaged as error:  # a crash of the host can lose what a log calls saved
                 say(f"{saved.name} is damaged {where}, and does not count: {error}")
-                self._damaged.add(f"{part.folder}/{saved.name}")
+                self._damaged.add(path)
                 continue
             if saved.kind == "checkpoint":
-                new.append(self._show(self._home / part.folder / saved.name, self._shown(saved)))
+                new.append(self._show(self._home / path, self._shown(saved)))
             self.keep(brought(ledger, part.index, saved.name, hashes), shell)
             self._forget_states()
             ledger = self.ledger

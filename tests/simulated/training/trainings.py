@@ -49,7 +49,7 @@ class Job:
 
 
 def job(dataset: Path, **changes: Any) -> Job:
-    """A LoRA of five epochs of twelve steps, whose states are saved; `training` and `lora` may be changed."""
+    """A LoRA of five epochs of twelve steps, whose states are saved; some of its parts may be changed."""
     training = {
         "epochs": EPOCHS,
         "batch_size": 2,
@@ -68,6 +68,7 @@ def job(dataset: Path, **changes: Any) -> Job:
         "dataset": {"path": str(dataset), "repeats": 5},
         "lora": changes.get("lora", {}),  # None: a full fine-tune
         "training": training | changes.get("training", {}),
+        "bucket": changes.get("bucket"),
     }
     made = TrainJob.model_validate(values)
     settings = derive(made, declared(made))
@@ -92,8 +93,10 @@ class Node:
 
     def clear(self) -> None:
         with self.shell() as shell:
-            stop(shell, "train-*")
-            shell.run("clearing", "cd /workspace; rm -rf runs .fragua/jobs/train-*; ls dataset > /dev/null")
+            for jobs in ("train-*", "push-*"):
+                stop(shell, jobs)
+                shell.run("clearing", f"rm -rf /workspace/.fragua/jobs/{jobs}")
+            shell.run("clearing", "cd /workspace; rm -rf runs; ls dataset > /dev/null")
         self.facts(scale=FAST, faults=[], memory_mib=None)
 
     def restart(self) -> None:

@@ -18,6 +18,7 @@ from components.kohya.ledger import (
     brought,
     closed,
     epoch_of,
+    listed,
     next_part,
     observed,
     read,
@@ -249,3 +250,19 @@ def test_a_field_that_is_wrong_is_named(tmp_path: Path) -> None:
 
 def test_no_file_is_no_ledger(tmp_path: Path) -> None:
     assert read(tmp_path / "ledger.json") is None
+
+
+def test_what_lies_in_the_bucket_counts_though_the_trainer_removed_it() -> None:
+    """Names that no part of the run saves are nobody's."""
+    run = ledger(FULL, 6, Part(index=1, done=0, machine=7, steps=20), Part(index=2, done=2, machine=8))
+    names = ("cat-000001.safetensors", "cat-000001-state", "cat-000001.txt", "other-000001-state", "..")
+    there = {f"part-{number}/{name}" for number in (1, 2, 3) for name in names}
+
+    found = listed(run, there)
+
+    assert [[(saved.epoch, saved.name, saved.kind) for saved in part.saved] for part in found.parts] == [
+        [(epoch, "cat-000001-state", "state"), (epoch, "cat-000001.safetensors", "checkpoint")]
+        for epoch in (1, 3)
+    ]
+    assert all(not saved.files for part in found.parts for saved in part.saved)
+    assert listed(found, there) == found

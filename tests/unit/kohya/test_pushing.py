@@ -1,4 +1,4 @@
-"""What a machine pushes to a bucket beside its training: the real job and rclone, with a folder as the bucket."""
+"""What a machine pushes to a bucket beside its training: the real job, with a folder as the bucket."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ def test_each_save_is_pushed_once_it_is_whole_and_all_of_them_at_the_end(trainin
 
     training.said("\nepoch 2/4\n")
     training.until("pushed part-1/cat-000001-state")
-    training.write("part-1/sample/cat_e000001_00_1_1.png", "an image")
     for epoch in (2, 3):
         training.saves(epoch)
         training.said(f"\nepoch {epoch + 1}/4\n")
         training.until(f"pushed part-1/cat-{epoch:06}-state")
     training.said(f"\nsaving checkpoint: runs/{RUN}/part-1/cat.safetensors\n")
     training.write("part-1/cat.safetensors", "weights 4")
+    training.write("part-1/sample/cat_e000001_00_1_1.png", "an image")
     training.said("\nmodel saved.\n")
     training.ended(0)
 
@@ -169,11 +169,29 @@ def test_what_the_bucket_refuses_is_said_and_tried_again(training: Training) -> 
     until(lambda: len(training.log()) > 1)
     assert all(line.startswith("refused, trying again: ") for line in training.log())
     assert str(training.bucket) in training.log()[0]
+    assert not (training.machine.workspace / ".fragua/held" / RUN).exists()
 
     training.bucket.unlink()
 
     assert training.machine.ended(job_name(RUN)).exit_code == 0
     assert training.whole == ["part-1/cat-000001-state", "part-1/cat-000001.safetensors"]
+
+
+def test_a_list_that_names_files_beside_its_save_counts_for_nothing(tmp_path: Path) -> None:
+    """Whoever can write into the bucket can write such a list."""
+    digest = sha256(b"").hexdigest()
+    part = tmp_path / "part-1"
+    part.mkdir()
+    for number, name in enumerate(
+        ("../x", "/x", "cat-2", "cat-3/../x", "cat-4/x/../../y", "", "cat-6/deep er/x")
+    ):
+        (part / f"cat-{number}.sha256").write_text(f"{digest}  {name}\n")
+    (part / "cat-7.sha256").write_text("")
+
+    assert lists(tmp_path) == {
+        "part-1/cat-2": {"cat-2": digest},
+        "part-1/cat-6": {"cat-6/deep er/x": digest},
+    }
 
 
 def test_rclone_is_installed_where_it_is_missing_and_its_secrets_are_in_no_script() -> None:
