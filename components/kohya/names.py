@@ -27,6 +27,10 @@ def _table() -> dict[str, Any]:
     return data("algorithms.json")
 
 
+PACKAGES: Final = {"lycoris": "lycoris-lora"}
+"""What a package is called that Python imports by another name."""
+
+
 def check_names(options: Mapping[str, Any], packages: Collection[str] = ()) -> list[Problem]:
     """Return what is wrong with the names and their arguments in the options of a command.
 
@@ -101,7 +105,8 @@ def _dotted(option: str, name: str, installed: Collection[str]) -> Problem | Non
 def _missing(option: str, name: str, package: str, installed: Collection[str]) -> Problem | None:
     if package in installed:
         return None
-    reason = f"{name} needs the package {package}, which sd-scripts' requirements do not install"
+    called = PACKAGES.get(package, package)
+    reason = f"{name} needs the package {called}, which sd-scripts' requirements do not install"
     return Problem(option, reason, "choose another, or add it to packages")
 
 

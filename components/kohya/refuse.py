@@ -14,7 +14,7 @@ from components.errors import SpecError
 from components.kohya.arguments import FIELDS, TAKEN, dataset_config, options, script
 from components.kohya.install import EXTRAS
 from components.kohya.memory import disk_gb
-from components.kohya.names import check_names
+from components.kohya.names import PACKAGES, check_names
 from components.kohya.options import check_extra
 from components.kohya.problem import Problem, Severity, suggestion
 from components.kohya.refusals import RULES, refusals
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from components.kohya.derive import Settings
     from components.spec.train import TrainJob
 
-_IMPORTED = {"lycoris-lora": "lycoris"}
-"""Packages that Python imports by another name."""
+_IMPORTED: Final = {package: imported for imported, package in PACKAGES.items()}
 
 _WEIGHTS: Final = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
