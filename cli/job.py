@@ -96,6 +96,8 @@ def _training(console: Console, found: Prepared) -> None:
     table.add_row("VRAM", f"about {vram_gb(settings.shape):.0f} GB")
     states = f", states of {state_gb(settings.shape):.1f} GB" if settings.save_state else ""
     table.add_row("checkpoints", f"{checkpoint_gb(settings.shape):.2f} GB each{states}")
+    if launch.bucket:
+        table.add_row("bucket", launch.bucket)
     console.print(table)
     for note in settings.notes:
         console.print(Text(f"derived: {note}"))

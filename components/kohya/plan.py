@@ -97,7 +97,7 @@ def plan(
         dataset=dataset_digest,
         base_model=job.base_model.sha256 or model_sha256 or base.path,
         caches=_digest(f"{base.path} {job.extra.get('vae')} {dataset_digest}"),
-        bucket=f"{job.bucket.remote}:{job.bucket.path}" if job.bucket else "",
+        bucket=f"{job.bucket.remote}:{job.bucket.path.rstrip('/')}" if job.bucket else "",
     )
     return Plan(
         install=tools.install,

@@ -36,7 +36,8 @@ def push(run: str, index: int, target: str) -> Job:
     return Job(
         job_name(run),
         f"""mkdir -p {folder}
-{files}{log_in(NAME)}export PYTHONPATH={_FOLDER}
+{files}{log_in(NAME)}# a key for one bucket alone may not ask to create it, which rclone does otherwise
+export RCLONE_S3_NO_CHECK_BUCKET=true PYTHONPATH={_FOLDER}
 exec python3 -m components.kohya.pushing {run} {index} {shlex.quote(target)}
 """,
     )

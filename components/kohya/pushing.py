@@ -140,7 +140,7 @@ def rclone(*words: str, put: bytes = b"", get: bool = False) -> bytes:
     if done.returncode and not (get and done.returncode in _NOT_THERE):
         lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         told = [line for line in lines if "Failed to" in line] or lines or [f"exit code {done.returncode}"]
-        raise Refused(told[-1].partition("Failed to ")[2] or told[-1])
+        raise Refused(re.split("Failed to |last error was: |api error ", told[-1])[-1])
     return done.stdout
 
 

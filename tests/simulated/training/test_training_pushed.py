@@ -24,7 +24,7 @@ from cli.console import Voice
 from components.errors import BucketFailed
 from components.kohya.ledger import next_part
 from components.kohya.push import INSTALL, job_name
-from components.kohya.run import begin
+from components.kohya.run import begin, change_bucket
 from components.kohya.training import prepare, stop
 from components.record import store as records
 from components.remote.job import Job, start_script
@@ -249,6 +249,12 @@ def test_what_the_bucket_refuses_stops_no_training(
         assert state(shell, job_name(home.launch.run)).state == "running"
     assert home.shown == ALL
     assert store.lists(home) == []
+
+    log_in(node, store.secrets)
+    elsewhere = make_home(bucket={**BUCKET, "path": "checkpoints/elsewhere"})
+    change_bucket(elsewhere.props(node))
+    last = f"store:checkpoints/elsewhere/{home.launch.run}/part-1/{ALL[-1]}.sha256"
+    until(lambda: ALL[-1] in store.rclone("cat", last))
 
 
 def test_a_run_whose_bucket_cannot_be_read_is_not_trained_again_on_another_machine(
