@@ -232,18 +232,18 @@ class Acquisition:
         self.say(f"instance {instance.id} is billed from now; waiting for it to run")
 
     def _pause(self) -> None:
-        """Wait for the first check to be done, but no longer than until it is time to look again."""
+        """Wait for the first check, but no longer than until it is time to look; judge what was checked."""
         checks = [attempt.check for attempt in self.waiting.values() if attempt.check]
         if checks:
             wait(checks, _POLL, FIRST_COMPLETED)
         elif self.waiting:
             time.sleep(_POLL)
-
-    def _look(self) -> None:
-        """Judge what was checked; read all our instances once, and move each other attempt on."""
         for attempt in list(self.waiting.values()):
             if attempt.check:
                 self._judge(attempt, attempt.check)
+
+    def _look(self) -> None:
+        """Read all our instances once, and move on each attempt that is not checked."""
         if not self.waiting:
             return
         adopting = self.request.node.adopt is not None

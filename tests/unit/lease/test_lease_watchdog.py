@@ -226,7 +226,7 @@ def test_a_finished_training_ends_its_machine_after_a_quarter_of_an_hour(machine
 
 
 def test_what_is_in_its_bucket_needs_no_machine_either(machine: Machine) -> None:
-    """While it is pushed the machine is stopped at its limit; a training that failed leaves time to mend it."""
+    """While it is pushed the machine is stopped at its limit; where it failed there is time to mend it."""
     machine.work("train-cats-1")
     machine.boot(Lease(lease=0, idle=HOUR))
     machine.work("push-cats")
