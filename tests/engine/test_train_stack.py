@@ -53,12 +53,17 @@ def stack(make_stack: MakeStack, dataset: Path) -> Iterator[Stack]:
     config = {
         "override__dataset__path": dataset,
         "override__training__epochs": 2,
+        "override__training__warmup_steps": 0,
         "override__dataset__repeats": 2,
         "override__base_model__token": "artist",
+        "override__bucket__remote": "store",
+        "override__bucket__path": "/tmp/bucket",  # the machine's
     }
     stack = make_stack(f"train{os.getpid()}", job="configs/sdxl-lora.yaml", **config)
     stack.environment["PULUMI_DEBUG_COMMANDS"] = "true"  # else there is no --event-log
     stack.environment["ARTIST_TOKEN"] = "hf_canary-token"
+    stack.environment["RCLONE_CONFIG_STORE_TYPE"] = "local"
+    stack.environment["RCLONE_CONFIG_STORE_KEY"] = "canary-bucket"
     shown = stack.folder / "shown"
     shown.mkdir()
     with arguments_seen() as arguments:
@@ -103,7 +108,8 @@ def test_secrets_are_nowhere_in_plain_text(stack: Stack, cloud: Cloud) -> None:
     assert "project/shown/events" in holding("vast:SshKey")
     assert f"state/.pulumi/stacks/fragua/{stack.name}.json" in holding("ssh-ed25519")
     assert any("history" in path for path in holding("vast:SshKey"))
-    for secret in (cloud.api_key, private_part(stack), "canary-passphrase", "hf_canary-token"):
+    canaries = ("canary-passphrase", "hf_canary-token", "canary-bucket")
+    for secret in (cloud.api_key, private_part(stack), *canaries):
         assert holding(secret) == []
 
 
@@ -138,7 +144,7 @@ def test_a_machine_whose_port_moved_is_found_again(stack: Stack, cloud: Cloud) -
     assert after["address"] != before["address"]
     assert (after["instance"], after["run"]) == (before["instance"], before["run"])
     assert fragua(stack, "ssh", stack.name, "nvidia-smi", "-L").startswith("GPU 0: ")
-    assert stack.steps() == {"same": 7}
+    assert stack.steps() == {"same": 8}
 
 
 def fragua(stack: Stack, *arguments: str) -> str:
@@ -219,7 +225,7 @@ def free_port() -> int:
 def test_another_setting_trains_again_on_the_same_machine(stack: Stack, cloud: Cloud) -> None:
     before = stack.outputs()
     stack.configure(override__training__learning_rate=2e-4)
-    assert stack.steps() == {"same": 6, "replace": 1}
+    assert stack.steps() == {"same": 7, "replace": 1}
     stack.up()
 
     after = stack.outputs()
@@ -231,7 +237,7 @@ def test_another_setting_trains_again_on_the_same_machine(stack: Stack, cloud: C
 def test_another_picture_is_sent_and_trained_on(stack: Stack, dataset: Path) -> None:
     before = stack.outputs()["run"]
     (dataset / "scene04.txt").write_text("another caption\n")
-    assert stack.steps() == {"same": 5, "update": 1, "replace": 1}
+    assert stack.steps() == {"same": 6, "update": 1, "replace": 1}
     assert "holds 8 files" in stack.up()
 
     assert stack.outputs()["run"] != before
