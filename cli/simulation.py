@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from select import select
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,6 @@ from components.errors import FraguaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _PR_SET_PDEATHSIG: Final = 1
 """Of prctl(2): which signal a process gets when its parent ends."""
@@ -58,15 +58,19 @@ def start(
 
 
 def end(data: Path) -> bool:
-    """End a simulator that was left running on `data`; return whether there was one."""
-    try:
-        process = os.pidfd_open(int((data / "pid").read_text()))
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    signal.pidfd_send_signal(process, signal.SIGTERM)
-    select([process], [], [])
-    os.close(process)
-    return True
+    """End a simulator that was left running on `data`; return whether there was one.
+
+    A process that has its number since, and is another, is left alone.
+    """
+    with suppress(FileNotFoundError, ProcessLookupError, ValueError), ExitStack() as ends:
+        number = int((data / "pid").read_text())
+        process = os.pidfd_open(number)
+        ends.callback(os.close, process)
+        if os.fsencode(data) in Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0"):
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            select([process], [], [])
+            return True
+    return False
 
 
 @contextmanager

@@ -43,3 +43,11 @@ def test_it_ends_with_a_command_that_is_killed_unless_it_is_kept(tmp_path: Path,
         assert simulation.end(tmp_path)
     assert select([beside], [], [], 30)[0]
     os.close(beside)
+
+
+def test_a_process_that_has_the_number_of_one_that_is_gone_is_left_alone(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as other:
+        (tmp_path / "pid").write_text(str(other.pid))
+        assert not simulation.end(tmp_path)
+        assert other.poll() is None
+        other.kill()
