@@ -188,6 +188,8 @@ class Watching:
                 ending = f"the machine is ending itself, {lease.ended}" if lease and lease.ended else ""
                 raise TrainingFailed(ending or failure(shell, job))
             self._run.keep(closed(self._run.ledger, "done"), shell)
+            while self._launch.bucket and self._pushes(shell):
+                time.sleep(_POLL)
         return self._finish()
 
     def take_pushed(self) -> None:
@@ -292,11 +294,18 @@ class Watching:
             self._gauges = parse_gauges(shell.run("reading gauges", gauges_script()))
         except CommandFailed:
             self._gauges = None
-        if self._launch.bucket and (told := state(shell, job_name(self._launch.run)).tail) != self._pushing:
-            self._pushing = told
-            self._voice.still()
-            self._voice.line(f"bucket: {told}")
+        if self._launch.bucket:
+            self._pushes(shell)
         self._recorder.keep(follower.progress)
+
+    def _pushes(self, shell: Shell) -> bool:
+        """Say what is new of the bucket; return whether the machine still pushes, and is not refused."""
+        job = state(shell, job_name(self._launch.run))
+        if job.tail != self._pushing:
+            self._pushing = job.tail
+            self._voice.still()
+            self._voice.line(f"bucket: {job.tail}")
+        return job.state == "running" and not job.tail.startswith("refused")
 
 
 def _replaced(stack: auto.Stack, instance: int, voice: Voice) -> bool:

@@ -171,6 +171,7 @@ def test_watching_again_and_again_brings_the_checkpoints_home(stack: Stack) -> N
 
     assert "training ended: epoch 2/2, step 8/8" in first
     assert first.count("… checked") == 2
+    assert "bucket: everything is in store:/tmp/bucket/animal-" in first
     assert "is complete in " in again
     assert "… checked" not in again
     assert sorted(path.name for path in home.iterdir()) == [
