@@ -68,6 +68,8 @@ class Simulator:
         self._options = (data or Path(self._temporary.name), seed, scale, calm, make_host)  # type: ignore[union-attr]
         self._limiter = RateLimiter(rate_limits)
         self._socket = socket.create_server(("127.0.0.1", port))
+        # connections inherit it; asyncio sets it for sockets of its own making only
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.api_key = ""
         self._ready = threading.Event()
