@@ -21,7 +21,7 @@ def secret_path(name: str) -> str:
 def secret_script(name: str, text: str) -> str:
     """Return a script that leaves the lines of `text` on the machine as a secret. It is a secret itself.
 
-    A file that was there before is replaced whole, whatever its mode was.
+    A file that was there before is replaced whole, whatever its mode was; several may leave it at once.
     """
     path = secret_path(name)
     lines = text.rstrip("\n")
@@ -29,8 +29,8 @@ def secret_script(name: str, text: str) -> str:
     return f"""cd "{WORKSPACE}"
 umask 077
 mkdir -p {_FOLDER}
-cat > {path}.part <<'{mark}'
+cat > {path}.$$ <<'{mark}'
 {lines}
 {mark}
-mv {path}.part {path}
+mv {path}.$$ {path}
 """

@@ -87,7 +87,7 @@ def test_each_token_is_left_under_its_name_from_the_stack_s_secrets_or_the_envir
         "civitai": "Authorization: Bearer of-the-stack",
         "my_store": "Authorization: Bearer mine",
     }
-    assert all(f"mv .fragua/secrets/{name}.token.part " in script for name, script in found.items())
+    assert all(f"mv .fragua/secrets/{name}.token.$$ " in script for name, script in found.items())
 
 
 def test_a_job_that_names_none_needs_none(tokens: Tokens) -> None:

@@ -32,6 +32,28 @@ def test_a_secret_arrives_as_it_is_for_nobody_else(text: str) -> None:
         assert [one.name for one in path.parent.iterdir()] == ["name"]
 
 
+def test_two_that_leave_the_same_secret_at_once_do_not_take_it_from_each_other(tmp_path: Path) -> None:
+    """As two models of one host do: the first is held up, by a pipe, where its file is not in place yet."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/mv").write_text('#!/bin/bash\n[ -z "${HELD:-}" ] || read <&3\nexec /bin/mv "$@"\n')
+    (tmp_path / "bin/mv").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "WORKSPACE": str(tmp_path)}
+    command = ["bash", "-euc", secret_script("name", "opens")]
+    reader, writer = os.pipe()
+    held = subprocess.Popen(
+        ["bash", "-c", f'exec 3<&{reader}; exec "$@"', "held", *command],
+        env={**environment, "HELD": "yes"},
+        pass_fds=[reader],
+    )
+    subprocess.run(command, env=environment, check=True)
+    os.write(writer, b"\n")
+    os.close(reader)
+    os.close(writer)
+
+    assert held.wait(timeout=30) == 0
+    assert (tmp_path / secret_path("name")).read_text() == "opens\n"
+
+
 def run(tmp_path: Path, script: str, update: int = 0) -> tuple[int, list[str]]:
     """Run a script with an apt-get that records what it is asked for; return its calls."""
     calls = tmp_path / "calls"
