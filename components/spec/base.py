@@ -7,7 +7,15 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -129,5 +137,20 @@ Positive = Annotated[int, Field(ge=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A file's SHA-256 in lower-case hex."""
 
-TokenName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+_TOKEN_NAME = "^[a-z][a-z0-9_]{0,19}$"  # noqa: S105 - of its name
+"""Shorter than any token, which somebody may write in the place of its name."""
+
+
+def _token_name(name: str) -> str:
+    if not re.match(_TOKEN_NAME, name):
+        raise ValueError(
+            "write the name of a token, not the token: a letter of a to z, then at most 19 of a to z, 0 to 9 "
+            "and '_', such as civitai for the stack's secret civitai:token, or CIVITAI_TOKEN"
+        )
+    return name
+
+
+TokenName = Annotated[
+    str, AfterValidator(_token_name), WithJsonSchema({"type": "string", "pattern": _TOKEN_NAME})
+]
 """Such as `civitai`: the stack's secret `civitai:token`, or CIVITAI_TOKEN; HF_TOKEN for `huggingface`."""

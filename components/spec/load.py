@@ -52,7 +52,6 @@ _SHAPES: Final = {
     r"^[^\n]+\.json$": "name a .json file",
     "^[a-z0-9][a-z0-9_-]{0,40}$": "write at most 41 of a to z, 0 to 9, '_' and '-'",
     "^[a-z0-9]+(-[a-z0-9]+)*$": "write words of a to z and 0 to 9 with hyphens between",
-    "^[a-z][a-z0-9_]{0,40}$": "write a letter of a to z, then at most 40 of a to z, 0 to 9 and '_'",
     r"^[\w.-]+/[\w.-]+$": "write OWNER/REPOSITORY, as its address ends at huggingface.co",
     "^[0-9a-f]{40}$": "write the commit's whole hash, 40 of 0 to 9 and a to f",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Final, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
@@ -17,7 +17,7 @@ from components.spec.base import Sha256, Spec, TokenName
 _ADDRESS: Final = r"^https://[\w.:\[\]-]+([/?][^\s\"\\]*)?$"
 _SECRETS: Final = {
     *("token", "access_token", "api_token", "auth_token", "private_token"),
-    *("api_key", "apikey", "key", "password"),
+    *("api_key", "apikey", "key", "password", "passwd", "pwd", "secret"),
 }
 """What a parameter in an address is called that opens an account."""
 
@@ -35,7 +35,7 @@ def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
     if parts.username is not None:
         raise ValueError("has a user name or password in it, which would be kept in plain text; leave it out")
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+    for name in (unquote(part.partition("=")[0]) for part in re.split("[?&;#]", url)[1:]):
         if name.lower().replace("-", "_") in _SECRETS:
             raise ValueError(
                 f"has {name}= in it, which would be kept in plain text; leave it out, and name a token for a "

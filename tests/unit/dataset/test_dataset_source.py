@@ -69,3 +69,15 @@ def test_anything_else_is_refused(says: str, value: dict[str, Any]) -> None:
         Source.model_validate(value)
 
     assert says in [error["msg"].removeprefix("Value error, ") for error in caught.value.errors()]
+
+
+@pytest.mark.parametrize(
+    "rest", ["?a;token=sesame", ";pwd=sesame", "#access_token=sesame", "?%54oken=sesame"]
+)
+def test_wherever_an_address_has_a_secret_it_is_refused_and_not_shown(rest: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Source.model_validate({"archive": {"url": f"https://example.org/cat.zip{rest}"}})
+
+    [error] = caught.value.errors()
+    assert error["msg"].startswith("Value error, has ")
+    assert "sesame" not in error["msg"]
