@@ -64,9 +64,9 @@ bound() {{
   cd .fragua/jobs/{name}
   while sleep 60; do
     [ "$(stat -c %s log)" -gt {_LOG_MOST} ] || continue
-    tail -c {_LOG_KEPT} log > log.end
-    cat log.end > log # whoever writes to it goes on
-    rm log.end
+    # whoever writes to it goes on; a full disk may have no room for the end
+    if tail -c {_LOG_KEPT} log > log.end; then cat log.end > log; else : > log; fi
+    rm -f log.end
   done
 }}
 bound &

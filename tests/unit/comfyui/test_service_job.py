@@ -76,13 +76,16 @@ def test_a_service_ends_with_all_that_it_started(machine: Machine, port: int) ->
     assert machine.status("web").state in ("lost", "failed")
 
 
-def test_of_a_long_log_the_end_is_kept_and_the_service_goes_on_writing(machine: Machine, port: int) -> None:
+LINES = "for number in {1000..1999}; do echo $number; done; until [ -e go ]; do sleep 0.05; done"
+
+
+def short_logs(job: str) -> str:
     """In far less time, and bytes."""
-    command = (
-        "for number in {1000..1999}; do echo $number; done; until [ -e go ]; do sleep 0.05; done; echo more"
-    )
-    quick = script(port, f"{command}; exec sleep 1000").replace("sleep 60", "sleep 0.1")
-    machine.start(quick.replace(f"{16 << 20}", "4000").replace(f"{4 << 20}", "50"), "web")
+    return job.replace("sleep 60", "sleep 0.1").replace(f"{16 << 20}", "4000").replace(f"{4 << 20}", "50")
+
+
+def test_of_a_long_log_the_end_is_kept_and_the_service_goes_on_writing(machine: Machine, port: int) -> None:
+    machine.start(short_logs(script(port, f"{LINES}; echo more; exec sleep 1000")), "web")
     log = machine.path("log", "web")
 
     until(lambda: log.exists() and log.read_text() == "".join(f"{number}\n" for number in range(1990, 2000)))
@@ -90,6 +93,17 @@ def test_of_a_long_log_the_end_is_kept_and_the_service_goes_on_writing(machine: 
     until(lambda: log.read_text().endswith("1999\nmore\n"))
     assert log.stat().st_size == 55
     assert machine.status("web").tail == "more"
+
+
+def test_on_a_full_disk_a_long_log_goes_and_later_ones_are_cut_again(machine: Machine, port: int) -> None:
+    log, end = machine.path("log", "web"), machine.path("log.end", "web")
+    end.parent.mkdir(parents=True)
+    end.symlink_to("/dev/full")
+    machine.start(short_logs(script(port, f"{LINES}; {LINES}; exec sleep 1000")), "web")
+
+    until(lambda: not end.is_symlink())
+    (machine.workspace / "go").touch()
+    until(lambda: log.read_text() == "".join(f"{number}\n" for number in range(1990, 2000)))
 
 
 def test_who_holds_the_port_is_named(machine: Machine, port: int) -> None:
