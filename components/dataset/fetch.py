@@ -1,7 +1,8 @@
 """Jobs that bring a dataset onto the node from elsewhere: an archive, a git repository, object storage. Pure.
 
 Each fills a side folder and moves it into place once it is whole and holds images. A job that was broken off
-goes on where it was.
+goes on where it was. One whose script is a newer version's leaves a dataset of the same source alone, since a
+training may read it, and keeps beside the images what it encodes of them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ NAME: Final = "dataset"
 _IMAGES: Final = (
     r"\( -iname '*.png' -o -iname '*.jpg' -o -iname '*.jpeg' -o -iname '*.webp' -o -iname '*.bmp' \)"
 )
+
+_ORIGIN: Final = ".origin"
+"""A file in the dataset that tells where it was fetched from; what is uploaded in its place removes it."""
 
 
 def fetch(source: Source, folder: str, *, token: bool = False) -> Job | None:
@@ -50,7 +54,7 @@ def fetch(source: Source, folder: str, *, token: bool = False) -> Job | None:
         script = _rclone(source.rclone, side)
     else:
         return None
-    return Job(NAME, script + _into_place(side, shlex.quote(folder)), sent)
+    return Job(NAME, _wrapped(script, side, shlex.quote(folder), _origin(source)), sent)
 
 
 def _archive(source: Archive, side: str, token: str) -> str:
@@ -129,13 +133,25 @@ def _rclone(source: Rclone, side: str) -> str:
 """
 
 
-def _into_place(side: str, folder: str) -> str:
-    return f"""count=$(find {side} -type f {_IMAGES} | wc -l)
-if [ "$count" = 0 ]; then
+def _origin(source: Source) -> str:
+    """Identify where a dataset comes from; who may fetch it makes no other of it."""
+    place = source.archive or source.git or source.rclone
+    content = place.model_dump_json(exclude={"token"}, exclude_defaults=True) if place else ""
+    return sha256(content.encode()).hexdigest()[:16]
+
+
+def _wrapped(script: str, side: str, folder: str, origin: str) -> str:
+    return f"""count() {{ find "$1" -type f {_IMAGES} | wc -l; }}
+if [ "$(cat {folder}/{_ORIGIN} 2> /dev/null)" = {origin} ]; then
+  echo "there already; images: $(count {folder})"
+  exit 0
+fi
+{script}if [ "$(count {side})" = 0 ]; then
   echo "what was fetched holds no images (png, jpg, jpeg, webp, bmp); there is:" $(ls {side} | head -n 10)
   exit 1
 fi
+echo {origin} > {side}/{_ORIGIN}
 rm -rf {folder}
 mv {side} {folder}
-echo "images: $count"
+echo "images: $(count {folder})"
 """

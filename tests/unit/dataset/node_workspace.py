@@ -50,5 +50,7 @@ class Node:
     def dataset(self) -> dict[str, bytes]:
         folder = self.workspace / "dataset"
         return {
-            str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
         }

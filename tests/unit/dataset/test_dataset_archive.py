@@ -64,6 +64,21 @@ def test_a_new_archive_replaces_the_old_dataset(node: Node, server: HttpsServer)
     assert node.dataset == {"new.png": b"new"}
 
 
+def test_a_dataset_that_a_newer_version_asks_for_again_stays_with_what_was_encoded_of_it(
+    node: Node, server: HttpsServer
+) -> None:
+    server.content = archive(FILES)
+    source = {"url": f"{server.url}/cat.zip", "sha256": hashlib.sha256(server.content).hexdigest()}
+    node.fetch(archive=source)
+    (node.workspace / "dataset/images/a_sdxl.npz").touch()
+
+    done = node.fetch(archive={**source, "token": "mine"})
+
+    assert (done.returncode, done.stdout) == (0, "there already; images: 1\n")
+    assert node.dataset == {**FILES, "images/a_sdxl.npz": b""}
+    assert len(server.paths) == 1
+
+
 def test_a_download_that_broke_off_goes_on_where_it_was(node: Node, server: HttpsServer) -> None:
     server.content = archive(FILES)
     server.break_after = 50_000
