@@ -57,8 +57,7 @@ def run(path: Path) -> None:
         _training(console, prepared)
         asked, warnings, what = of_training(job, prepared), prepared.warnings, "trained"
     else:
-        doubts = [f"node.gpu.models: {doubt}" for doubt in gpus.doubts(job.node.gpu.models)]
-        asked, warnings, what = of_machine(job), doubts, "rented"
+        asked, warnings, what = of_machine(job), gpus.doubts(job.node.gpu.models, place), "rented"
     asked.check_deadline(place)
     for warning in (*warnings, *_away(job, place)):
         console.print(Text(f"warning: {warning}", style="yellow"))

@@ -72,9 +72,7 @@ def refuse(job: TrainJob, settings: Settings, dataset_gb: float, place: Callable
             warnings.append(words)
         else:
             stopping.append(f"{words}; or accept it: add {problem.rule} to `consent:`")
-    warnings += [
-        f"{place('node.gpu.models')}node.gpu.models: {doubt}" for doubt in gpus.doubts(job.node.gpu.models)
-    ]
+    warnings += gpus.doubts(job.node.gpu.models, place)
     if stopping:
         raise SpecError("\n".join(dict.fromkeys(stopping)))
     return list(dict.fromkeys(warnings))

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 VRAM: dict[str, tuple[int, ...]] = {
     "A10": (24,),
@@ -104,19 +104,23 @@ def meant(name: str) -> str:
     return {_plain(each): each for each in known()}.get(_plain(name), "")
 
 
-def doubts(models: Iterable[str]) -> list[str]:
+def doubts(models: Iterable[str], place: Callable[[str], str]) -> list[str]:
     """Say of each of `models` that is not known here that it is asked for as it stands, and what it may mean.
 
-    That is no error: cards come out, and a name that nobody has costs nothing.
+    That is no error: cards come out, and a name that nobody has costs nothing. `place` tells where a field
+    of the job stands, such as `configs/my.yaml:12: `.
     """
     lower = {each.lower(): each for each in known()}
     found = []
     for model in models:
-        if model.lower() not in lower:
-            near = get_close_matches(model.lower(), lower, n=1, cutoff=0.75)
+        asked = model.lower()
+        if asked not in lower:
+            longer = [each for each in lower if each.endswith(f" {asked}") or asked.endswith(f" {each}")]
+            near = longer or get_close_matches(asked, lower, n=1, cutoff=0.75)
             guess = f"; did you mean {lower[near[0]]!r}?" if near else ""
             found.append(
-                f"{model!r} is no GPU that is known here, and the market is asked for it as it stands{guess}"
+                f"{place('node.gpu.models')}node.gpu.models: {model!r} is no GPU that is known here, and the "
+                f"market is asked for it as it stands{guess}"
             )
     return found
 

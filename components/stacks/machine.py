@@ -25,8 +25,8 @@ def build(job: MachineJob, place: Callable[[str], str]) -> dict[str, Any]:
     Raises:
         SpecError: its price cannot be right; nothing was declared.
     """
-    for doubt in gpus.doubts(job.node.gpu.models):
-        pulumi.log.warn(f"{place('node.gpu.models')}node.gpu.models: {doubt}")
+    for doubt in gpus.doubts(job.node.gpu.models, place):
+        pulumi.log.warn(doubt)
     price = priced(of_machine(job), place)
     machine, _ = rent(price, SshKey("key"))
     return {**described(machine), **price.outputs}

@@ -82,7 +82,7 @@ def ready(job: InferJob, place: Callable[[str], str], *, token: bool = False) ->
             "\n".join(f"{place('workflows')}workflows: {line}" for line in _lines(error))
         ) from None
     code = {_ROOT / name: scan(_ROOT / name) for name in PACKAGES}
-    return Ready(planned, uploads, code, tuple(_warnings(job)))
+    return Ready(planned, uploads, code, tuple(_warnings(job, place)))
 
 
 def _lines(error: ValueError) -> list[str]:
@@ -91,12 +91,13 @@ def _lines(error: ValueError) -> list[str]:
     return str(error).splitlines()
 
 
-def _warnings(job: InferJob) -> Iterator[str]:
-    yield from (f"node.gpu.models: {doubt}" for doubt in gpus.doubts(job.node.gpu.models))
+def _warnings(job: InferJob, place: Callable[[str], str]) -> Iterator[str]:
+    yield from gpus.doubts(job.node.gpu.models, place)
     if job.node.gpu.count > 1:
-        yield f"node.gpu.count: ComfyUI uses one GPU, and {job.node.gpu.count} are rented"
+        where = f"{place('node.gpu.count')}node.gpu.count"
+        yield f"{where}: ComfyUI uses one GPU, and {job.node.gpu.count} are rented"
     if job.node.bid is not None:
         yield (
-            "node.bid: the machine may be taken away, and nothing rents another until the next "
-            "`pulumi up --refresh`"
+            f"{place('node.bid')}node.bid: the machine may be taken away, and nothing rents another until "
+            "the next `pulumi up --refresh`"
         )

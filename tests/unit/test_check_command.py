@@ -28,8 +28,8 @@ def test_a_machine_can_be_rented_and_what_is_doubtful_of_it_is_told(
 
     warning, verdict = capsys.readouterr().out.splitlines()
     assert warning == (
-        "warning: node.gpu.models: 'RTX 6090' is no GPU that is known here, and the market is asked for it "
-        "as it stands; did you mean 'RTX 5090'?"
+        f"warning: {job}:3: node.gpu.models: 'RTX 6090' is no GPU that is known here, and the market is "
+        "asked for it as it stands; did you mean 'RTX 5090'?"
     )
     assert verdict == "it can be rented"
 

@@ -123,6 +123,8 @@ def test_what_is_accepted_by_name_is_only_told() -> None:
     [
         ("RTX 6090", "; did you mean 'RTX 5090'?"),
         ("RTX 5080 Ti", "; did you mean 'RTX 5070 Ti'?"),
+        ("NVIDIA GeForce RTX 4090", "; did you mean 'RTX 4090'?"),
+        ("T4", "; did you mean 'Tesla T4'?"),
         ("MI300X", ""),
     ],
 )

@@ -87,7 +87,7 @@ def test_what_may_surprise_is_told_before_it_costs(tmp_path: Path) -> None:
     node = {"gpu": {"models": ["RTX 4O70 Ti S"], "count": 2}, "image": "vastai/comfy:latest", "bid": 0.2}
     warnings = made(example(tmp_path, node={**node, "disk": 60, "max_price": 1})).warnings
 
-    assert [warning.partition(":")[0] for warning in warnings] == [
+    assert [warning.split(": ")[1] for warning in warnings] == [
         "node.gpu.models",
         "node.gpu.count",
         "node.bid",
