@@ -161,7 +161,7 @@ listen {name}
   http-response set-var(proc.{name}) var(txn.jobs) if {{ var(txn.jobs),sub(proc.{name}) -m int gt 0 }}
 {_READY}
   http-check set-var(proc.{name}) res.body,json_query('$.waiting',"int"),add(check.running)
-  server {name} {place} ssl verify required ca-file {replica.file} {_CHECK}"""
+  server {name} {place} ssl verify required ca-file {replica.file} {_NAME} {_CHECK}"""
 
 
 _HEAD: Final = f"""global
@@ -244,6 +244,9 @@ _ANSWERS: Final = """  retries 0
   http-response set-var(txn.jobs) int(1000) if { status 429 } full
   http-response set-status 503 if among_others { status 429 } full
   http-after-response set-status 503 if { var(txn.again) -m bool } !{ var(txn.answered) -m bool }"""
+
+_NAME: Final = "sni str(localhost) check-sni localhost verifyhost localhost"
+"""Which every gateway's certificate has; from 3.3 on HAProxy would ask for the name that the client gave."""
 
 _CHECK: Final = "check inter 2s fastinter 500ms fall 2 rise 1"
 
