@@ -235,6 +235,7 @@ def test_what_is_in_its_bucket_needs_no_machine_either(machine: Machine) -> None
 
     machine.ended("push-cats", 2)
     machine.run(lease.renew_script(used=True))
+    machine.looked()
     machine.later(HOUR - POLL)
     assert machine.calls == ["stop"]
     machine.later(POLL)
