@@ -315,7 +315,8 @@ class Run(Books):
             source = self._home / point.state
             send(shell, source, scan(source), f"{self._launch.folder}/{point.state}", tell)
         else:
-            send_file(shell, self._home / point.weights, f"{self._launch.folder}/{point.weights}", tell)
+            source = self._home / point.weights
+            send_file(shell, source, sha256(source), f"{self._launch.folder}/{point.weights}", tell)
 
     def _forget_states(self) -> None:
         """Keep the two newest states at home: a state is as large as the training itself."""

@@ -91,8 +91,8 @@ def _send(shell: Shell, source: Path, manifest: Manifest, landing: Landing, tell
     return sent
 
 
-def send_file(shell: Shell, source: Path, path: str, tell: Tell) -> int:
-    """Make `path` (relative to the workspace) on the machine the same file as `source`.
+def send_file(shell: Shell, source: Path, digest: str, path: str, tell: Tell) -> int:
+    """Make `path` (relative to the workspace) on the machine the same file as `source`, of that SHA-256.
 
     Returns:
         The bytes that were sent.
@@ -100,7 +100,6 @@ def send_file(shell: Shell, source: Path, path: str, tell: Tell) -> int:
     Raises:
         TransferFailed: as `send`; a file that was at `path` is as it was.
     """
-    digest = sha256(source)
     file = File(source.name, source.stat().st_size, digest)
     folder = shlex.quote(str(PurePosixPath(path).parent))
     quoted = shlex.quote(path)

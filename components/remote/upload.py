@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import TransferFailed
 from components.known import forget
-from components.remote.manifest import scan
+from components.remote.manifest import scan, sha256
+from components.remote.model import uploaded
 from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import send, send_file
 from components.say import say
@@ -41,11 +42,17 @@ def upload_file(props: dict[str, Any]) -> dict[str, Any]:
     """Make the machine's file the same as the local one, and return `props`.
 
     Raises:
-        TransferFailed: the local file cannot be read, or did not arrive whole.
+        TransferFailed: the local file cannot be read, is not what was planned, or did not arrive whole.
     """
-    path = props["path"]
-    with connect(Login.of(props["login"]), PATIENCE) as shell:
-        sent = send_file(shell, Path(props["source"]), path, _teller(path))
+    source, path = Path(props["source"]), props["path"]
+    with ThreadPoolExecutor(1) as pool:
+        hashing = pool.submit(sha256, source)  # while the machine is dialled: it bills
+        with connect(Login.of(props["login"]), PATIENCE) as shell:
+            digest = hashing.result()
+            if uploaded(source.name, digest).path != path:
+                forget(source)
+                raise TransferFailed(f"{source} changed after the plan was made; run `pulumi up` again")
+            sent = send_file(shell, source, digest, path, _teller(path))
     say(f"{path}: there; {sent / 1e6:.1f} MB had to be sent")
     return props
 

@@ -10,7 +10,7 @@ from transfers import BIG, silent, there
 
 from components.errors import AccessDenied, HostKeyChanged
 from components.remote import openssh
-from components.remote.manifest import scan
+from components.remote.manifest import scan, sha256
 from components.remote.shell import Login, Shell
 from components.remote.transfer import send, send_file
 from components.vast import keys
@@ -38,7 +38,7 @@ def test_the_key_is_in_no_argument_and_gone_afterwards(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        send_file(shell, source / "big one.bin", "model/x", look)
+        send_file(shell, source / "big one.bin", sha256(source / "big one.bin"), "model/x", look)
 
     body = shell.login.private_key.split("\n")[1].encode()
     assert any(b"HostName=" in each for each in arguments)

@@ -1,9 +1,9 @@
 """Transfers that break off leave nothing half, and go on where they ended, in each way there is."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -15,7 +15,7 @@ from transfers import BIG, Cut, put, silent, there, write
 from components.errors import TransferFailed
 from components.remote import landing, pipe, transfer
 from components.remote.landing import Landing
-from components.remote.manifest import scan
+from components.remote.manifest import scan, sha256
 from components.remote.shell import Login, Shell, connect
 from components.remote.transfer import fetch, send, send_file
 from components.vast.release import release
@@ -45,15 +45,15 @@ def test_a_broken_transfer_leaves_the_folder_alone_and_goes_on_where_it_ended(
 def test_a_file_is_sent_resumed_and_replaced(way: str, login: Login, shell: Shell, source: Path) -> None:
     big = source / "big one.bin"
     with pytest.raises(TransferFailed):
-        send_file(shell, big, "model/base file.safetensors", Cut(shell))
+        send_file(shell, big, sha256(big), "model/base file.safetensors", Cut(shell))
     with connect(login) as again:
         assert "base file.safetensors" not in there(again, "model")
-        assert 0 < send_file(again, big, "model/base file.safetensors", silent) < BIG
-        assert send_file(again, big, "model/base file.safetensors", silent) == 0
-        assert there(again, "model") == {"base file.safetensors": sha256(big.read_bytes()).hexdigest()}
+        assert 0 < send_file(again, big, sha256(big), "model/base file.safetensors", silent) < BIG
+        assert send_file(again, big, sha256(big), "model/base file.safetensors", silent) == 0
+        assert there(again, "model") == {"base file.safetensors": sha256(big)}
         write(big, b"x" * BIG)
-        assert send_file(again, big, "model/base file.safetensors", silent) == BIG
-        assert there(again, "model") == {"base file.safetensors": sha256(big.read_bytes()).hexdigest()}
+        assert send_file(again, big, sha256(big), "model/base file.safetensors", silent) == BIG
+        assert there(again, "model") == {"base file.safetensors": sha256(big)}
 
 
 def test_a_file_comes_home_from_where_it_broke_off(
@@ -69,7 +69,7 @@ def test_a_file_comes_home_from_where_it_broke_off(
     with connect(login) as again:
         digest = fetch(again, "model", target, lambda done, total, _: told.append(total - done))
         assert told[0] < 19_000_000
-        assert sha256(target.read_bytes()).hexdigest() == digest
+        assert sha256(target) == digest
         assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
@@ -106,11 +106,11 @@ def test_a_sender_that_is_not_heard_any_more_does_not_keep_another_away(
 
 def test_a_part_that_is_too_long_is_no_beginning(shell: Shell, source: Path) -> None:
     big = source / "big one.bin"
-    part = f"/workspace/model/.{sha256(big.read_bytes()).hexdigest()}.part"
+    part = f"/workspace/model/.{sha256(big)}.part"
     shell.run("making", f"mkdir /workspace/model; head -c {BIG + 1} /dev/zero > {part}")
 
-    assert send_file(shell, big, "model/base", silent) == BIG
-    assert there(shell, "model") == {"base": sha256(big.read_bytes()).hexdigest()}
+    assert send_file(shell, big, sha256(big), "model/base", silent) == BIG
+    assert there(shell, "model") == {"base": sha256(big)}
 
 
 def test_a_place_here_that_cannot_be_written_is_said(shell: Shell, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_part_of_another_file_is_not_used(login: Login, shell: Shell, tmp_path
     shell.run("making", "head -c 20000000 /dev/urandom > /workspace/model")
     digest = fetch(shell, "model", tmp_path / "home/model", silent)
 
-    assert sha256((tmp_path / "home/model").read_bytes()).hexdigest() == digest
+    assert sha256(tmp_path / "home/model") == digest
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["model"]
 
 
@@ -155,7 +155,7 @@ def test_half_a_delta_is_used(
         send(shell, source, scan(source), "folder", silent)
     thread.join()
     monkeypatch.setenv("PATH", path)
-    assert there(shell)["big one.bin"] == sha256(Random(1).randbytes(BIG)).hexdigest()
+    assert there(shell)["big one.bin"] == hashlib.sha256(Random(1).randbytes(BIG)).hexdigest()
     assert put(shell, source) < BIG - (1 << 20)
 
 

@@ -27,6 +27,9 @@ def test_a_base_model_of_this_computer_is_sent_under_a_name_that_tells_its_conte
     assert shell.run("reading", f"cat /workspace/{path}") == "weights" * 99
     assert not FileProvider().diff(made.id, made.outs or {}, props).changes
     model.write_bytes(b"others")
+    with pytest.raises(TransferFailed, match="changed after the plan was made"):
+        FileProvider().create(props)
+    assert shell.run("reading", f"cat /workspace/{path}") == "weights" * 99
     changed = {**props, "path": uploaded(str(model), sha256(model)).path}
     assert FileProvider().diff(made.id, props, changed).replaces == ["path"]
     assert FileProvider().diff(made.id, props, {**props, "machine": 8.0}).replaces == ["machine"]
