@@ -145,8 +145,10 @@ def _quote(
         if last is None or last.quote is not known:
             shown.write(stack, Shown(quote=known or restored(old), at=now))
         return restored(old), old
+    notes = []
     if not keeps:
         asked.check_deadline(place)
+        notes = _spent(asked, before, place)
     if not pulumi.runtime.is_dry_run():
         if last and known and known.options and not known.missing:
             shown.write(stack, last.model_copy(update={"quote": known, "tried": now}))
@@ -154,7 +156,6 @@ def _quote(
             return known, known.outputs()
         if old and restored(old).options:
             return restored(old), old
-    notes = [] if keeps or not pulumi.runtime.is_dry_run() else _spent(asked, before, place)
     quote = _new(asked, before, stack, lock, last.tried if last else 0, notes)
     _affordable(asked, quote, place)
     return quote, quote.outputs()
@@ -207,7 +208,7 @@ def _new(
 def _spent(asked: Asked, before: _Before, place: Callable[[str], str]) -> list[str]:
     """Say what was spent by earlier machines of those that are to be rented, before anything is destroyed.
 
-    Where that cannot be read, no preview is stopped by it: what is known here is judged at renting.
+    Where that cannot be read, no preview is stopped by it: what is known here is judged by `up`.
     """
     from components.vast import earlier  # noqa: PLC0415 - likewise
     from components.vast.request import owner_of  # noqa: PLC0415 - likewise
@@ -215,12 +216,12 @@ def _spent(asked: Asked, before: _Before, place: Callable[[str], str]) -> list[s
     most = asked.budget.max_total
     if most is None or not before.key:
         return []
-    owners = [owner_of(before.key, name) for name in before.lacks(asked)]
+    ending = {owner_of(before.key, name): before.machines.get(name, {}) for name in before.lacks(asked)}
     try:
-        found = earlier.look(Settings(pulumi.runtime.get_config).api(patient=False), owners)
+        found = earlier.look(Settings(pulumi.runtime.get_config).api(patient=False), ending)
     except VastError:  # there is no key; the quote says so
         return []
-    if found[0].problem:
+    if found[0].problem and pulumi.runtime.is_dry_run():
         return [found[0].problem]
     try:
         return [line for each in found for line in earlier.told(each, most / asked.machines)]

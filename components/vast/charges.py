@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _DISK_ONLY: Final = (None, "created", "loading", "stopped", "exited")
 _NAMES: Final = {"gpu": "gpu", "disk": "disk", "bwd": "down", "bwu": "up"}
-_LATE: Final = 86400
+_DAY: Final = 86400
+_LATE: Final = _DAY
 """Seconds by which a charge may come late: how late is not documented, and rows are of days."""
 _DUST: Final = 5e-7
 """$ by which items may miss their sum: they are rounded."""
@@ -122,15 +123,16 @@ def earlier(charges: Sequence[Charge], gone: Iterable[Gone], owner: str, now: fl
     rows = [each for each in charges if owner in each.label or each.instance in known]
     found = spent(rows)
     for machine in known.values():
-        ends = [row.end for row in rows if row.instance == machine.instance]
-        last = max(ends, default=machine.rented)
-        if not ends or now - last < _LATE:
-            charged = found.get(machine.instance, 0.0)
+        end = max((row.end for row in rows if row.instance == machine.instance), default=0)
+        begin = end - _DAY if end > now else end  # of a day that is not over, nobody knows what it covers
+        last = max(machine.rented, begin)
+        charged = found.get(machine.instance, 0.0)
+        if last == machine.rented or now - last < _LATE:
             late, all_ = (
                 machine.rate * max(0.0, machine.until - since) / 3600 for since in (last, machine.rented)
             )
             found[machine.instance] = max(charged, min(charged + late, all_))
-    return found
+    return {instance: max(0.0, dollars) for instance, dollars in found.items()}
 
 
 def rate(instance: Instance) -> float:

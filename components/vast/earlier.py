@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from components.errors import NotApproved, Unauthorized, VastError
 from components.vast import charges
-from components.vast.machines import GoneMachines
+from components.vast.machines import Gone, GoneMachines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from components.cost.purchase import Purchase
     from components.vast.client import Api
@@ -55,7 +55,7 @@ def counted(api: Api, owner: str, purchase: Purchase, say: Callable[[str], None]
     """
     if purchase.max_total is None:
         return purchase
-    [found] = look(api, [owner])
+    [found] = look(api, {owner: {}})
     for line in told(found, purchase.max_total):
         say(line)
     return purchase.model_copy(update={"before": found.total})
@@ -76,10 +76,14 @@ def told(found: Earlier, most: float) -> list[str]:
     return [*([found.problem] if found.problem else []), *spent]
 
 
-def look(api: Api, owners: Iterable[str]) -> list[Earlier]:
-    """Find what the machines cost whose label carries each of `owners`, in one call: those of 90 days.
+def look(api: Api, ending: Mapping[str, Mapping[str, Any]]) -> list[Earlier]:
+    """Find what machines cost by the owners that their labels carry, in one call: those of 90 days.
 
     More calls are made only where the account has more than 500 charges of that time.
+
+    Args:
+        api: the account.
+        ending: by owner the outputs of a machine that is still there, and counts as if it ended now; or {}.
     """
     now, problem, rows = time.time(), "", []
     try:
@@ -90,5 +94,9 @@ def look(api: Api, owners: Iterable[str]) -> list[Earlier]:
             f"{why}: of earlier machines budget.max_total counts only those that this computer saw end, from "
             "their renting until then"
         )
-    gone = GoneMachines(api.url)
-    return [Earlier(charges.earlier(rows, gone.of(each), each, now), problem) for each in owners]
+    memory, found = GoneMachines(api.url), []
+    for owner, machine in ending.items():
+        last = Gone.of(machine, now)
+        gone = [*([last] if last else []), *memory.of(owner)]
+        found.append(Earlier(charges.earlier(rows, gone, owner, now), problem))
+    return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from components.home import state_folder
 
@@ -71,6 +71,13 @@ class Gone:
     rented: float
     until: float
 
+    @classmethod
+    def of(cls, machine: Mapping[str, Any], until: float) -> Self | None:
+        """Return the machine that has those outputs; None where a state of before knows too little of it."""
+        if not machine.get("rented"):
+            return None
+        return cls(int(machine["instance_id"]), float(machine["price"]), float(machine["rented"]), until)
+
 
 class GoneMachines:
     """The machines of one market that are gone: what they cost is known here before Vast.ai tells it."""
@@ -90,17 +97,9 @@ class GoneMachines:
 
     def add(self, owner: str, machine: Mapping[str, Any]) -> None:
         """Remember that `machine`, by the outputs of its resource, is gone; nothing fails for want of it."""
-        if not machine.get("rented"):  # a state of before that was known
-            return
-        rented, rate = float(machine["rented"]), float(machine["price"])
-        with suppress(OSError):
-            self._memory.add(
-                owner=owner,
-                instance=int(machine["instance_id"]),
-                rate=rate,
-                rented=rented,
-                until=int(time.time()),
-            )
+        if gone := Gone.of(machine, int(time.time())):
+            with suppress(OSError):
+                self._memory.add(owner=owner, **asdict(gone))
 
 
 def _read(line: str) -> dict[str, Any]:

@@ -203,3 +203,21 @@ def test_a_preview_that_would_rent_another_says_it_and_one_that_would_not_asks_n
     before = calls(cloud)
     stack.preview(asked(budget={"max_total": 50}))
     assert calls(cloud) == before
+
+
+@pytest.mark.parametrize("preview", [True, False], ids=["preview", "up"])
+def test_a_machine_that_would_be_replaced_counts_up_to_now_before_it_is_destroyed(
+    preview: bool, cloud: Cloud, stack: Stack
+) -> None:
+    own, lasted = request(), time.time() - 7200
+    stack.state.holds(asked(), {}, rented=lasted, price=1.0)
+    stack.state.knows(own.public_key)
+    unread(cloud)
+    larger = asked(disk=30, budget={"max_total": 2, "hours": 0.5})
+    with pytest.raises(NotApproved, match=r"nothing is left of 2.00 \$ .* spent by instance 7 \(2.00 \$\)"):
+        stack.preview(larger) if preview else stack.up(larger)
+
+    stack.state.holds(asked(), {}, rented=lasted)
+    stack.state.knows(own.public_key)
+    stack.preview(larger) if preview else stack.up(larger)
+    cloud.ask("DELETE", "fault")

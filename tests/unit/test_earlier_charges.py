@@ -46,6 +46,12 @@ def test_what_was_charged_counts_for_the_resource_s_own_machines_only() -> None:
         pytest.param(4.0, 23, gone(75, 0), 27.0, id="ended a day before, or charged late"),
         pytest.param(4.0, -1, gone(5, 2), 4.0, id="charged for more than was known"),
         pytest.param(2.5, 5, gone(5, 2), 3.0, id="the row says nothing of its end but the day"),
+        pytest.param(2.5, NOW / HOUR, gone(5, 2), 3.0, id="the row says nothing of its end"),
+        pytest.param(1.0, -20, gone(5, 2), 3.0, id="charged for a day that is not over, late"),
+        pytest.param(1.0, -20, gone(75, 2), 3.0, id="likewise, and stopped before"),
+        pytest.param(
+            -1.0, 30, gone(75, 30), 0.0, id="given back more than was charged in the time looked at"
+        ),
     ],
 )
 def test_what_may_not_be_charged_yet_counts_at_the_machine_s_price(
