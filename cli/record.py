@@ -79,6 +79,9 @@ class Recorder:
         known = self.record.machines
         if known and known[-1].instance == found["instance"]:
             return
+        if known and not known[-1].released:  # it went while nobody followed the run
+            seen = datetime.fromtimestamp((self._home / store.JSON).stat().st_mtime, UTC)
+            known = (*known[:-1], known[-1].model_copy(update={"released": seen}))
         count, _, gpu = found["gpu"].partition("x ")
         machine = Machine(
             instance=found["instance"],
