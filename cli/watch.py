@@ -223,7 +223,7 @@ class Watching:
             return ""
         return (
             f"budget.{ceiling} is reached, so the machine has ended itself. What was saved until then is in "
-            f"{os.path.relpath(self._home)}. To go on, raise it, run `pulumi up`, and follow the run again."
+            f"{os.path.relpath(self._home)}. To go on, raise it, run `pulumi up --refresh`, and watch again."
         )
 
     def lost(self, why: str) -> None:

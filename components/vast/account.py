@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.cost.purchase import Purchase
-from components.errors import ProvisioningError
+from components.errors import ProvisioningError, Unreachable
 from components.remote.shell import PATIENCE, Login
 from components.say import say
 from components.spec.node import Node
@@ -165,7 +165,13 @@ class Account:
         Raises:
             RemoteError: it was not reached, and keeps those that it has.
         """
-        self._tell(machine, props, _request(props).lease.limits(), rate)
+        try:
+            self._tell(machine, props, _request(props).lease.limits(), rate)
+        except Unreachable as error:
+            raise Unreachable(
+                f"instance {int(machine['instance_id'])} could not be told its new limits: {error}. Where it "
+                "has ended itself, `pulumi up --refresh` goes on, on it or another"
+            ) from None
 
     @staticmethod
     def _tell(machine: Props, props: Props, limits: str = "", rate: float | None = None) -> None:

@@ -11,8 +11,9 @@ from rented import Cloud, request
 
 from components.cost.purchase import Purchase
 from components.cost.work import Work
-from components.errors import NotApproved
+from components.errors import NotApproved, Unreachable
 from components.remote.shell import Login
+from components.vast import account as account_room
 from components.vast import keys, renewal
 from components.vast.account import Account
 from components.vast.lease import LeaseStatus
@@ -110,6 +111,15 @@ def test_nothing_is_rented_where_nothing_is_left_and_a_higher_ceiling_goes_on(
     assert owned(cloud.api(), first["label"].rpartition(":")[0]) == []
 
     rent(account, resource(spent + 5))
+
+
+def test_a_raised_ceiling_tells_how_to_go_on_where_the_machine_has_ended_itself(
+    account: Account, resource: Callable[..., Props], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_room, "PATIENCE", 0)
+    gone = {**resource(), "instance_id": 7.0, "host": "127.0.0.1", "port": 1, "host_key": ""}
+    with pytest.raises(Unreachable, match=r"instance 7 could not be told .* `pulumi up --refresh` goes on"):
+        account.renew(gone, resource(9))
 
 
 def test_what_is_left_has_to_be_enough_to_begin_with(
