@@ -150,8 +150,12 @@ def numbered(name: str) -> int | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return sorted(Path(each) for each in entries if each.is_dir() and not each.name.startswith("."))
+    with os.scandir(folder) as entries:  # which knows most of them without a look at each
+        return sorted(Path(each) for each in entries if _is_folder(each) and not each.name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def _is_image(path: Path) -> bool:

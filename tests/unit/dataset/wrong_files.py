@@ -153,6 +153,10 @@ NAMES = {
         {"b.png": Path("nowhere.png")},
         "error: DIR/b.png: is a broken link; remove it: sd-scripts would stop at it",
     ),
+    "a link to itself": beside(
+        {"b.png": Path("b.png")},
+        "error: DIR/b.png: is a broken link; remove it: sd-scripts would stop at it",
+    ),
     "other formats": beside(
         {"b.gif": b"?", "c.TIFF": b"?", "d.avif": b"?"},
         "warning: DIR/b.gif: is a .gif file; sd-scripts overlooks it: convert it to PNG or JPEG, or leave "
