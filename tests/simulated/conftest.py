@@ -28,8 +28,9 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(client, "_MARGIN", 0.0)
     monkeypatch.setattr(client, "_PENALTY", 0.01)
     monkeypatch.setattr(client, "_FIRST_WAIT", 0.01)
-    for module in (lifecycle, release, verify):
+    for module in (lifecycle, verify):
         monkeypatch.setattr(module, "_POLL", 0.1)
+    monkeypatch.setattr(release, "_POLL", 0.02)
     monkeypatch.setattr(lifecycle, "_PORTS_LAG", 2.0)
     monkeypatch.setenv("FRAGUA_HOME", str(tmp_path / "memory"))
 

@@ -8,6 +8,7 @@ import pytest
 from rented import Cloud, Run
 
 from components.errors import FraguaError, NoOffer, ProvisioningError
+from components.remote import shell
 from components.remote.shell import connect
 from components.vast.machines import BadMachines
 from components.vast.release import release
@@ -58,8 +59,9 @@ def test_an_offer_that_is_gone_is_passed_over(start: Start, cloud: Cloud) -> Non
     ],
 )
 def test_a_bad_machine_is_given_back_remembered_and_replaced(
-    fault: str, says: str, start: Start, cloud: Cloud
+    fault: str, says: str, start: Start, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shell, "_BANNER_SECONDS", 2)
     machine = first_choice(start())["machine"]
     cloud.ask("POST", f"machines/{machine}/fault", fault=fault)
     run = start(limits={"boot": "3s", "ssh": "2s"})
@@ -76,6 +78,14 @@ def test_a_bad_machine_is_given_back_remembered_and_replaced(
 def slow_boots(cloud: Cloud) -> Iterator[None]:
     """Boots take longer than the shortest limit."""
     cloud.ask("POST", "clock", scale=10)
+    yield
+    cloud.ask("POST", "clock", scale=1000)
+
+
+@pytest.fixture
+def quick_boots(cloud: Cloud) -> Iterator[None]:
+    """Machines run as soon as somebody looks."""
+    cloud.ask("POST", "clock", scale=20000)
     yield
     cloud.ask("POST", "clock", scale=1000)
 
@@ -191,6 +201,7 @@ def calls_of_a_whole_life(run: Run) -> list[dict[str, Any]]:
     return list(run.cloud.ask("GET", "calls")["calls"])
 
 
+@pytest.mark.usefixtures("quick_boots")
 @pytest.mark.parametrize("effect", ["respond", "drop_before", "drop_after", "malformed", "too many"])
 def test_a_fault_at_any_call_orphans_nothing_and_rents_nothing_twice(
     effect: str, start: Start, cloud: Cloud
