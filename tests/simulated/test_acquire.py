@@ -10,20 +10,20 @@ from rented import Cloud, Run
 from components.errors import FraguaError, NoOffer, ProvisioningError
 from components.remote import shell
 from components.remote.shell import connect
+from components.vast import offers
 from components.vast.machines import BadMachines
 from components.vast.release import release
 from components.vast.request import RentRequest
+from components.vast.wire import Offer
 
 Start = Callable[..., Run]
 
 
-def first_choice(run: Run) -> dict[str, int]:
-    """Offer and machine that `run` would rent first, found by renting it."""
-    run.acquire()
-    release(run.cloud.api(), [], run.request.owner)
-    found = re.search(r"renting offer (\d+): .*\(machine (\d+)\)", run.talk)
-    assert found
-    return {"offer": int(found[1]), "machine": int(found[2])}
+def first_choice(run: Run) -> Offer:
+    """What `run` would rent first."""
+    node = run.request.market
+    found = run.cloud.api().search(offers.query(node))
+    return offers.rank(found, node, run.request.allowed).choices[0].offer
 
 
 def test_the_cheapest_fitting_machine_is_rented_and_lets_us_in(start: Start) -> None:
@@ -38,7 +38,7 @@ def test_the_cheapest_fitting_machine_is_rented_and_lets_us_in(start: Start) -> 
 
 
 def test_an_offer_that_is_gone_is_passed_over(start: Start, cloud: Cloud) -> None:
-    offer = first_choice(start())["offer"]
+    offer = first_choice(start()).id
     run = start()
     gone = {"success": False, "error": "no_such_ask", "msg": "error 410/1: no_such_ask"}
     cloud.ask("POST", "fault", effect="respond", method="PUT", path=rf"asks/{offer}", status=410, body=gone)
@@ -62,7 +62,7 @@ def test_a_bad_machine_is_given_back_remembered_and_replaced(
     fault: str, says: str, start: Start, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shell, "_BANNER_SECONDS", 2)
-    machine = first_choice(start())["machine"]
+    machine = first_choice(start()).machine_id
     cloud.ask("POST", f"machines/{machine}/fault", fault=fault)
     run = start(limits={"boot": "3s", "ssh": "2s"})
     [found] = run.acquire()
@@ -173,7 +173,7 @@ def test_an_instance_that_is_not_there_cannot_be_adopted(start: Start) -> None:
 
 
 def test_a_gang_is_rented_in_one_call_and_a_bad_member_is_replaced(start: Start, cloud: Cloud) -> None:
-    bad = first_choice(start())["machine"]
+    bad = first_choice(start()).machine_id
     cloud.ask("POST", f"machines/{bad}/fault", fault="wrong_gpu")
     run = start(count=5)
     machines = run.acquire()
