@@ -224,7 +224,7 @@ def _spent(asked: Asked, before: _Before, place: Callable[[str], str]) -> list[s
     if found[0].problem and pulumi.runtime.is_dry_run():
         return [found[0].problem]
     try:
-        return [line for each in found for line in earlier.told(each, most / asked.machines)]
+        return [line for each in found for line in earlier.told(each, most, asked.machines)]
     except NotApproved as error:
         raise NotApproved(f"{place('budget.max_total')}{error}") from None
 

@@ -61,18 +61,20 @@ def counted(api: Api, owner: str, purchase: Purchase, say: Callable[[str], None]
     return purchase.model_copy(update={"before": found.total})
 
 
-def told(found: Earlier, most: float) -> list[str]:
-    """Return what a person should know of what `found` leaves of `most` $.
+def told(found: Earlier, most: float, machines: int = 1) -> list[str]:
+    """Return what a person should know of what `found` leaves of `most` $, which so many machines share.
 
     Raises:
         NotApproved: nothing.
     """
-    if round(most - found.total, 2) <= 0:
+    share, each = most / machines, f" for each of {machines} machines" if machines > 1 else ""
+    if found.dollars and round(share - found.total, 2) <= 0:
         raise NotApproved(
-            f"budget.max_total: nothing is left of {most:.2f} $ for another machine: {found}. Raise it to go "
-            "on, or end this job by `pulumi destroy`: the next `pulumi up` counts anew. Nothing was rented."
+            f"budget.max_total: nothing is left of {share:.2f} ${each or ' for another machine'}: {found}. "
+            "Raise it to go on, or end this job by `pulumi destroy`: the next `pulumi up` counts anew. Nothing "
+            "was rented."
         )
-    spent = [f"{found}, of the {most:.2f} $ of budget.max_total"] if found.dollars else []
+    spent = [f"{found}, of the {share:.2f} $ of budget.max_total{each}"] if found.dollars else []
     return [*([found.problem] if found.problem else []), *spent]
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.errors import NotApproved
 from components.vast.charges import earlier
+from components.vast.earlier import Earlier, told
 from components.vast.machines import Gone
 from components.vast.wire import Charge
 
@@ -86,3 +88,16 @@ def test_no_machine_counts_less_than_was_charged_nor_more_than_that_or_its_time(
         told = sum(each.amount for each in charged if each.instance == instance)
         lasted = sum((each.until - each.rented) / HOUR for each in known if each.instance == instance)
         assert told <= dollars <= max(told, lasted) + 1e-6
+
+
+def test_machines_side_by_side_are_told_their_share() -> None:
+    found = Earlier({7: 2.0})
+    assert told(found, 9, 3) == [
+        "2.00 $ were spent by instance 7 (2.00 $), of the 3.00 $ of budget.max_total for each of 3 machines"
+    ]
+    with pytest.raises(NotApproved, match=r"nothing is left of 2.00 \$ for each of 3 machines: 2.00 \$ were"):
+        told(found, 6, 3)
+
+
+def test_a_ceiling_below_a_cent_is_not_spent_by_nobody() -> None:
+    assert told(Earlier({}), 0.001) == []
