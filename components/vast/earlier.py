@@ -71,8 +71,8 @@ def told(found: Earlier, most: float, machines: int = 1) -> list[str]:
     if found.dollars and round(share - found.total, 2) <= 0:
         raise NotApproved(
             f"budget.max_total: nothing is left of {share:.2f} ${each or ' for another machine'}: {found}. "
-            "Raise it to go on, or end this job by `pulumi destroy`: the next `pulumi up` counts anew. Nothing "
-            "was rented."
+            "Raise it to go on, or end this job by `pulumi destroy`: the next `pulumi up` counts anew. "
+            "Nothing was rented."
         )
     spent = [f"{found}, of the {share:.2f} $ of budget.max_total{each}"] if found.dollars else []
     return [*([found.problem] if found.problem else []), *spent]
