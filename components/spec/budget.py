@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 class Budget(Spec):
     """Ceilings in dollars and time, and what ends a machine when nobody looks.
 
-    The ceiling in dollars is for the whole job: GPUs, storage and traffic. Several machines share it equally.
-    For a training that `fragua train` or `fragua watch` follows it covers every machine of the run, one after
-    another; otherwise a machine that replaces another counts from its own renting.
+    The ceiling in dollars is for the whole job: GPUs, storage and traffic. Machines side by side share it
+    equally, and each share covers all machines one after another, until `pulumi destroy`.
     """
 
     max_total: Annotated[Dollars, Field(le=100_000)] | None = None
-    """Most $ for the whole job: nothing dearer is rented, and what runs ends itself when it is spent. What
-    earlier machines cost counts for a training that `fragua train` or `fragua watch` follows; otherwise each
-    machine counts from its own renting."""
+    """Most $ for the whole job: nothing dearer is rented, and what runs ends itself when it is spent. A
+    machine that replaces others has what they left."""
     deadline: Deadline | None = None
     """When it must be finished: a time such as 2027-01-31T18:00+01:00, or as `12h` from renting."""
     hours: Annotated[float, Field(gt=0, le=8760)] | None = None
