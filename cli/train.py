@@ -62,10 +62,10 @@ def run(root: Path, jobs: list[Path], *, name: str, keep: bool, stop: bool) -> i
     """
     entries = [Entry(path.resolve(), *ready(path.resolve())) for path in jobs]
     _check_nodes(entries)
-    _check_tokens(entries)
     stack_name = name or f"train-{entries[0].job.name}"
     voice = Voice()
     left = [entry for entry in entries if not _complete(root, stack_name, entry, voice)]
+    _check_tokens(left)
     if left:
         stack = _stack(root, stack_name)
         ends = f"`./fragua pulumi destroy -s {stack_name}` ends the billing"
