@@ -14,7 +14,7 @@ from components.vast import charges
 from components.vast.machines import Gone, GoneMachines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from components.cost.purchase import Purchase
     from components.vast.client import Api
@@ -47,15 +47,21 @@ class Earlier:
         return f"{self.total:.2f} $ were spent by {each}"
 
 
-def counted(api: Api, owner: str, purchase: Purchase, say: Callable[[str], None]) -> Purchase:
-    """Return `purchase` with what earlier machines of `owner` cost; nothing is asked without a ceiling.
+def counted(
+    api: Api, owner: str, running: Collection[int], purchase: Purchase, say: Callable[[str], None]
+) -> Purchase:
+    """Return `purchase` with what machines of `owner` cost but those that are `running`.
+
+    Nothing is asked without a ceiling.
 
     Raises:
         NotApproved: that is all that may be spent.
     """
     if purchase.max_total is None:
         return purchase
-    [found] = look(api, {owner: {}})
+    [every] = look(api, {owner: {}})
+    ended = {number: dollars for number, dollars in every.dollars.items() if number not in running}
+    found = Earlier(ended, every.problem)
     for line in told(found, purchase.max_total):
         say(line)
     return purchase.model_copy(update={"before": found.total})

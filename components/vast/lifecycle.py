@@ -175,7 +175,8 @@ class Acquisition:
     def _choose(self) -> list[Choice]:
         request, node = self.request, self.request.market
         if not self.sent_create:
-            self.purchase = earlier.counted(self.api, request.owner, self.purchase, self.say)
+            running = self.ready.keys() | self.waiting.keys()
+            self.purchase = earlier.counted(self.api, request.owner, running, self.purchase, self.say)
         found = self.api.search(offers.query(node))
         ranking = offers.rank(found, node, self.purchase, self.bad_machines.ids())
         best: dict[int, Choice] = {}

@@ -158,6 +158,20 @@ def test_each_of_three_machines_counts_and_a_stack_made_anew_begins_at_nothing(
     assert found.used - found.spent < 0.05
 
 
+def test_of_a_gang_only_the_machines_that_are_gone_count(
+    cloud: Cloud, account: Account, resource: Callable[..., Props]
+) -> None:
+    first, second = account.acquire({**resource(100), "count": 2})
+    cloud.ask("POST", "clock", advance=36000)
+    cloud.api().destroy([first["instance_id"]])
+    spent = bill(cloud, first)
+    kept, third = account.acquire({**resource(100), "count": 2}, {second["instance_id"]: second["host_key"]})
+
+    assert kept["instance_id"] == second["instance_id"]
+    found = lease({**resource(), **third})
+    assert found.used - found.spent == pytest.approx(spent, abs=0.05)
+
+
 @pytest.mark.parametrize("refused", [True, False], ids=["not readable", "late"])
 def test_without_charges_what_this_computer_saw_end_counts_at_its_price(
     refused: bool,
