@@ -40,6 +40,7 @@ Country = Annotated[str, Field(pattern="^[A-Z]{2}$"), AfterValidator(_country)]
 
 _SECRETS: Final = {
     **dict.fromkeys(("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), "the stack's secret huggingface:token"),
+    "CIVITAI_TOKEN": "`token: civitai` beside the model's address, the stack's secret civitai:token",
     "OPENAI_API_KEY": "the stack's secret openai:apiKey",
     "VAST_API_KEY": "the stack's secret vast:apiKey, which no machine needs",
 }
