@@ -76,8 +76,7 @@ mkdir -p {FOLDER}
 cd {FOLDER}
 ln -sfn ../gateway/tls/certificate.pem certificate.pem
 ln -sfn ../gateway/tls/key.pem certificate.pem.key
-rm -rf certificates
-mkdir certificates
+mkdir -p certificates
 {left}
 haproxy -c -f haproxy.cfg.new || {{
   echo "HAProxy refuses its configuration, for which it must be 2.4.4 or newer: $(haproxy -v | head -n 1)"

@@ -165,7 +165,8 @@ listen {name}
 
 
 _HEAD: Final = f"""global
-  maxconn 1000
+  # each of the 1000 clients takes two: its own, and the one to its replica's part of this process
+  maxconn 2100
   # one thread: between looking a key up and noting its replica, no other request comes
   nbthread 1
   localpeer front
@@ -176,12 +177,14 @@ _HEAD: Final = f"""global
 _DEFAULTS: Final = """
 defaults
   mode http
+  maxconn 1000
   timeout connect 5s
   timeout http-request 30s
   timeout http-keep-alive 60s
   # an image may wait for others before it; a machine that is gone is noticed by keep-alive packets
-  timeout client 1h
   timeout server 1h
+  # of a client that is to send or to take something, a handshake too; while it waits for an image it need not
+  timeout client 1m
   option srvtcpka
   srvtcpka-idle 10s
   srvtcpka-intvl 5s

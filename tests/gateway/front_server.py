@@ -1,5 +1,6 @@
 """The real HAProxy in front of gateways, for tests."""
 
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -48,13 +49,15 @@ def up(folder: Path) -> set[str]:
 
 
 @contextmanager
-def balanced(folder: Path, replicas: list[Replica]) -> Iterator[str]:
-    """Run HAProxy in front of the replicas."""
+def balanced(folder: Path, replicas: list[Replica], share: float = 1) -> Iterator[str]:
+    """Run HAProxy in front of the replicas, with that share of the connections that it may have."""
     port = free_port()
     (folder / "certificates").mkdir()
     for each in replicas:
         (folder / each.file).write_text(each.certificate)
-    (folder / "haproxy.cfg").write_text(haproxy(replicas, f"127.0.0.1:{port}"))
+    config = haproxy(replicas, f"127.0.0.1:{port}")
+    config = re.sub(r"maxconn (\d+)", lambda most: f"maxconn {int(int(most[1]) * share)}", config)
+    (folder / "haproxy.cfg").write_text(config)
     process = subprocess.Popen(["haproxy", "-db", "-q", "-f", "haproxy.cfg"], cwd=folder)
     try:
         until((folder / "stats.sock").exists)

@@ -153,3 +153,25 @@ def test_a_replica_with_another_certificate_is_not_believed(front: Front) -> Non
 
     assert {job["id"][:3] for job in jobs} == {"n2-"}
     assert [reply.status_code for reply in of_the_first] == [503] * 3
+
+
+def test_as_many_clients_as_are_let_in_are_served_at_once(front: Front) -> None:
+    many, body = 9, {"prompt": "a fox", **SMALL, "seed": 88, "steps": 150}
+
+    def asked() -> list[str]:
+        jobs = [job for node in front.nodes for job in node.jobs()]
+        return [job["id"] for job in jobs if job["parameters"]["seed"] == 88]
+
+    with ExitStack() as ends:
+        folder = Path(ends.enter_context(TemporaryDirectory()))
+        url = ends.enter_context(balanced(folder, [each.replica for each in front.nodes], share=0.01))
+        until(lambda: up(folder) == {"n1", "n2"})
+        asking = ends.enter_context(client(url, TOKENS["artist"]))
+        pool = ends.enter_context(ThreadPoolExecutor(many))
+        waiting = [pool.submit(asking.post, "/generate", json=body) for _ in range(many)]
+        until(lambda: len(asked()) == many)
+        answered = [each.result() for each in waiting if each.done()]
+        for job in asked():
+            front.client.delete(f"/jobs/{job}")
+
+    assert answered == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -143,18 +144,22 @@ class Pair:
 
 
 @pytest.fixture
-def pair(yard: Yard) -> Iterator[Pair]:
+def pair(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    monkeypatch.setattr(fronting, "POLL", 0.1)
     pair = Pair(yard)
     yield pair
     pair.client.close()
 
 
 def test_it_reaches_the_other_machine_and_a_request_with_a_key_outlives_that(pair: Pair) -> None:
-    url = fronting.begin(pair.props)["url"]
+    impatient = pair.props["config"].replace("timeout client 1m", "timeout client 1s")
+    url = fronting.begin({**pair.props, "config": impatient})["url"]
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(pair.ask, url, f"key-{at}", held=True) for at in range(8)]
         poll(lambda: pair.asked(1) + pair.asked(2) == 8)
         assert pair.asked(2)
+        with socket.create_connection(("127.0.0.1", int(pair.props["port"])), timeout=9) as silent:
+            assert silent.recv(1) == b"", "who never begins with TLS keeps a place of others"
         pair.machines[1].stop()
         poll(lambda: pair.asked(1) == 8)
         pair.release(1)
@@ -216,8 +221,15 @@ def test_it_is_found_wanting_mended_started_after_a_reboot_and_ended(pair: Pair)
     props = pair.first_alone
     url = fronting.begin(props)["url"]
     with pytest.raises(CommandFailed, match=r"(?s)nonsense.*HAProxy refuses its configuration"):
-        fronting.begin({**props, "config": props["config"] + "\nnonsense\n"})
-    assert (fronting.look(props), pair.ask(url)) == (True, "n1")
+        fronting.begin({**props, "config": props["config"] + "\nnonsense\n", "certificates": {}})
+    pair.machines[0].output("kill -KILL $(cat /workspace/.fragua/front.pid)")
+    poll(
+        lambda: pair.machines[0].output(
+            "grep 'ended with exit code 137' /workspace/.fragua/jobs/front/log || true"
+        )
+    )
+    poll(lambda: fronting.look(props))
+    assert pair.ask(url) == "n1"
     pair.machines[0].output('kill -KILL -- -"$(cat /workspace/.fragua/jobs/front/group)"')
     assert fronting.look(props) is False
     fronting.begin(props)
