@@ -188,7 +188,10 @@ def generate(
                 raise FraguaError(f"no image: {(job['error'] or {}).get('message', job['state'])}")
             return _patiently(client, job["images"][0]["url"]).content, job
         except httpx.HTTPError as error:
-            raise FraguaError(f"{endpoint.url}: {error or type(error).__name__}") from None
+            raise FraguaError(
+                f"{endpoint.url}: {error or type(error).__name__}: `./fragua pulumi up --refresh` "
+                "starts what does not run"
+            ) from None
 
 
 def _patiently(client: httpx.Client, path: str) -> httpx.Response:

@@ -113,9 +113,9 @@ class Gateway(Spec):
     ] = ("default",)
     """Names of who may ask; each gets a token of its own, and sees its own jobs only."""
     rate: Positive = 60
-    """Requests a minute for each token."""
+    """Requests a minute for each token, at each replica."""
     queue: Positive = 20
-    """Jobs that may wait; more are refused with 429."""
+    """Jobs that may wait at each replica; more are refused with 429."""
     timeout: Duration = 600
     """For one job, from its start."""
     keep: Duration = 86400
@@ -128,7 +128,8 @@ class Gateway(Spec):
     enhance: bool = False
     """Requests may ask OpenAI to write their prompt out; it needs the secret `openai:apiKey`."""
     front: Annotated[int, Field(ge=1, le=16)] | None = None
-    """Number of the replica whose machine also balances over all of them, at a public port of its own."""
+    """Number of the replica whose machine also balances over all of them, at a public port of its own. To set
+    it, or to leave it out again, replaces all machines, since a port is opened at renting only."""
 
     @model_validator(mode="after")
     def _front_is_public(self) -> Self:

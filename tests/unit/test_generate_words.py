@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from cli.generate import Endpoint, check, described, parsed, save
+from cli.generate import Endpoint, check, described, generate, parsed, save
 from components.errors import FraguaError
+from gateway.certificate import certificate
 
 JOB = {"images": [{"width": 64, "height": 32, "seed": 7}], "seconds": 1.5, "cost": 0.00015}
 
@@ -56,3 +58,12 @@ def test_the_balancer_is_asked_where_there_is_one() -> None:
     assert Endpoint.of(outputs | front) == Endpoint("https://192.0.2.1:40002", "of the front", "secret")
     with pytest.raises(FraguaError, match=r"through `./fragua tunnel` only"):
         Endpoint.of({"replicas": [{"url": "", "certificate": ""}], "token": "secret"})
+
+
+def test_where_nothing_answers_it_is_told_what_starts_it(tmp_path: Path) -> None:
+    pem = certificate(tmp_path, "127.0.0.1")
+    with socket.socket() as taken:  # nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        endpoint = Endpoint(f"https://127.0.0.1:{taken.getsockname()[1]}", pem, "secret")
+        with pytest.raises(FraguaError, match=r"refused: `./fragua pulumi up --refresh` starts"):
+            generate(endpoint, {"prompt": "a fox"}, lambda *_: None)
