@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from components.kohya import progress, pushing
-from components.remote.job import Job
+from components.remote.job import WORKSPACE, Job, stop_script
 from components.remote.package import needed
 from components.remote.store import log_in
 
 NAME: Final = "bucket"
 _FOLDER: Final = ".fragua/pushing"
+_RCLONE: Final = f"""cat > {_FOLDER}/rclone.sh <<'END-OF-PROGRAM'
+{log_in(NAME)}# a key for one bucket alone may not ask to create it, which rclone does otherwise
+export RCLONE_S3_NO_CHECK_BUCKET=true
+exec rclone "$@"
+END-OF-PROGRAM
+"""
+"""It logs in each time: a key that was revoked is replaced by `pulumi up` while the job runs."""
 
 INSTALL: Final = Job(NAME, f"{needed('command -v rclone', 'rclone')}\nrclone version\n")
 """What has to be done before; what rclone needs to log in comes with it."""
@@ -36,8 +43,15 @@ def push(run: str, index: int, target: str) -> Job:
     return Job(
         job_name(run),
         f"""mkdir -p {folder}
-{files}{log_in(NAME)}# a key for one bucket alone may not ask to create it, which rclone does otherwise
-export RCLONE_S3_NO_CHECK_BUCKET=true PYTHONPATH={_FOLDER}
+{files}{_RCLONE}export PYTHONPATH={_FOLDER}
 exec python3 -m components.kohya.pushing {run} {index} {shlex.quote(target)}
 """,
     )
+
+
+def end_script(run: str) -> str:
+    """Return a script after which nothing of `run` is pushed, and none of it counts as pushed."""
+    name = job_name(run)
+    return f"""{stop_script(name)}cd "{WORKSPACE}/.fragua"
+rm -rf jobs/{name}/exit held/{run}
+"""

@@ -26,6 +26,7 @@ _PAUSE = 600.0
 """Seconds, the longest between two tries where something is refused; the first are sooner."""
 _JOBS = Path(".fragua/jobs")
 _STATES_KEPT = 2
+_RCLONE = ("bash", ".fragua/pushing/rclone.sh")
 _NOT_THERE = (3, 4)
 """rclone's exit codes for a folder or file that does not exist."""
 _KIND = re.compile(r"(\.safetensors|\.ckpt|\.pt|-state)$")
@@ -136,7 +137,8 @@ def rclone(*words: str, put: bytes = b"", get: bool = False) -> bytes:
     Raises:
         Refused: it failed.
     """
-    done = subprocess.run(["rclone", *words, "--config", ""], input=put, capture_output=True, check=False)
+    command = [*_RCLONE, *words, "--config", "", "--retries", "1"]  # the job itself tries again
+    done = subprocess.run(command, input=put, capture_output=True, check=False)
     if done.returncode and not (get and done.returncode in _NOT_THERE):
         lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         told = [line for line in lines if "Failed to" in line] or lines or [f"exit code {done.returncode}"]
@@ -145,15 +147,21 @@ def rclone(*words: str, put: bytes = b"", get: bool = False) -> bytes:
 
 
 def hold(save: Path, copy: Path) -> None:
-    """Keep what a save holds though the trainer removes it meanwhile: by links, which take no room."""
+    """Keep what a save holds though the trainer removes it meanwhile: by links, which take no room.
+
+    Raises:
+        OSError: it is there, and cannot be kept.
+    """
     copy.parent.mkdir(parents=True, exist_ok=True)
     try:
         if save.is_dir():
             shutil.copytree(save, copy, copy_function=os.link, dirs_exist_ok=True)
         else:
             os.link(save, copy)
-    except (OSError, shutil.Error):  # it is gone already
+    except OSError:
         let_go(copy)
+        if save.exists():
+            raise
 
 
 def let_go(copy: Path) -> None:

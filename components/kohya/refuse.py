@@ -148,10 +148,10 @@ def _consents(job: TrainJob) -> Iterator[tuple[str, Problem]]:
 
 def _disk(job: TrainJob, settings: Settings, dataset_gb: float) -> Iterator[tuple[str, Problem]]:
     saves = settings.epochs // settings.save_every
-    kept = min(saves, job.training.keep_last or saves)
-    need = disk_gb(
-        settings.shape, settings.images, dataset_gb, checkpoints=kept, states=int(settings.save_state)
-    )
+    pushed = int(job.bucket is not None)  # what is pushed is held meanwhile, though the trainer removes it
+    kept = min(saves, (job.training.keep_last or saves) + pushed)
+    states = settings.save_state * (1 + pushed)
+    need = disk_gb(settings.shape, settings.images, dataset_gb, checkpoints=kept, states=states)
     if need > job.node.disk:
         yield (
             "node.disk",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from components.remote.progress import Tell
 
 _RCLONE: Final = Path(sysconfig.get_path("scripts"), "rclone")
+_TRIES: Final = ("--retries", "1", "--low-level-retries", "3", "--contimeout", "10s")
+"""By itself it tries for longer than five minutes where nothing answers."""
+_LONGEST: Final = 255
+"""Bytes of a file's name, by Linux."""
 _NOT_THERE: Final = 3
 """rclone's exit code for a folder that does not exist."""
 
@@ -32,11 +36,19 @@ def take(source: str, target: Path, which: list[str], tell: Tell) -> None:
     """
     remote, _, path = source.partition(":")
     environment("bucket", Rclone(remote=remote, path=path), os.environ)
+    # options of this computer, such as a filter, are not the bucket's
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RCLONE_") or name.startswith("RCLONE_CONFIG_")
+    }
     filters = [word for each in which for word in ("--include", each)]
     stats = ("--use-json-log", "--stats", "1s", "--stats-log-level", "NOTICE")
-    command = [str(_RCLONE), "copy", source, str(target), *filters, "--config", "", *stats]
+    command = [str(_RCLONE), "copy", source, str(target), *filters, "--config", "", *_TRIES, *stats]
     said = ""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=variables, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         for line in process.stderr or ():
             try:
                 note = json.loads(line)
@@ -55,12 +67,19 @@ def lists(folder: Path) -> dict[str, dict[str, str]]:
     """Return the SHA-256 of each file of each save whose list is in `folder`, by the save's path there.
 
     Whoever can write into the bucket can write lists: one with files beside its save counts for nothing.
+    A checkpoint is one file, a state is a folder.
     """
     found = {}
     for path in folder.glob("*/*.sha256"):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         hashes = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-        names = [PurePosixPath(name).parts for name in hashes]
-        if names and all(parts and parts[0] == path.stem and ".." not in parts for parts in names):
+        if hashes and all(_belongs(name, path.stem) for name in hashes):
             found[path.relative_to(folder).with_suffix("").as_posix()] = hashes
     return found
+
+
+def _belongs(name: str, save: str) -> bool:
+    parts = PurePosixPath(name).parts
+    inside = len(parts) > 1 if save.endswith("-state") else len(parts) == 1
+    fits = name.isprintable() and len(name.encode()) <= _LONGEST
+    return fits and inside and parts[0] == save and ".." not in parts

@@ -7,7 +7,7 @@ in a file of the job's own, which only root reads, and is in no script and no ar
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.errors import SpecError
 from components.remote.secret import secret_path, secret_script
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.spec.source import Rclone
+
+
+_KINDS: Final = ("TIME", "SHELL", "HASH", "ENDPOINT", "DRIVE", "LINK", "BOX_SUB")
+"""Before _TYPE, options of a remote; anything else there is the rest of another remote's name."""
 
 
 def environment(field: str, store: Rclone | None, variables: Mapping[str, str]) -> dict[str, str]:
@@ -38,7 +42,12 @@ def environment(field: str, store: Rclone | None, variables: Mapping[str, str]) 
             f"{field}.remote: {store.remote} is not configured: set {prefix}TYPE, such as s3, "
             f"and what else that type needs, such as {prefix}ACCESS_KEY_ID, in the environment"
         )
-    return found
+    others = tuple(
+        name.removesuffix("TYPE")
+        for name in found
+        if name.endswith("_TYPE") and name.removeprefix(prefix).removesuffix("_TYPE") not in ("TYPE", *_KINDS)
+    )
+    return {name: value for name, value in found.items() if not name.startswith(others)}
 
 
 def environment_script(name: str, variables: Mapping[str, str]) -> str:

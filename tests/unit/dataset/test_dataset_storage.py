@@ -14,6 +14,8 @@ from components.spec.source import Rclone, Source
 HERE = {
     "RCLONE_CONFIG_STORE_TYPE": "s3",
     "RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY": 'it\'s a "secret"\n$(touch hacked) `x`',
+    "RCLONE_CONFIG_STORE_HASH_TYPE": "md5",
+    "RCLONE_CONFIG_STORE_HASH_LENGTH": "1",
     "RCLONE_CONFIG_OTHER_TYPE": "s3",
     "HOME": "/root",
 }
@@ -59,6 +61,14 @@ def test_a_remote_that_is_not_configured_is_refused_here(field: str) -> None:
         f"{field}.remote: store is not configured: set RCLONE_CONFIG_STORE_TYPE, such as s3, and what "
         "else that type needs, such as RCLONE_CONFIG_STORE_ACCESS_KEY_ID, in the environment"
     )
+
+
+def test_a_remote_whose_name_begins_likewise_is_another_and_its_secrets_stay_here() -> None:
+    more = {"RCLONE_CONFIG_STORE_TWO_TYPE": "b2", "RCLONE_CONFIG_STORE_TWO_KEY": "secret"}
+    store = Rclone.model_validate(RCLONE)
+
+    assert environment("bucket", store, HERE | more) == environment("bucket", store, HERE)
+    assert environment("bucket", store.model_copy(update={"remote": "store_two"}), HERE | more) == more
 
 
 def test_other_sources_need_no_secrets() -> None:

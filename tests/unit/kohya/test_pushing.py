@@ -7,11 +7,12 @@ import shutil
 import sysconfig
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from job_machine import Machine, until
 
-from components.kohya.push import INSTALL, job_name, push
+from components.kohya.push import INSTALL, end_script, job_name, push
 from components.remote.bucket import lists
 from components.remote.job import Job
 from components.remote.store import environment_script
@@ -179,20 +180,66 @@ def test_what_the_bucket_refuses_is_said_and_tried_again(training: Training) -> 
     assert training.whole == ["part-1/cat-000001-state", "part-1/cat-000001.safetensors"]
 
 
+def test_a_key_that_was_revoked_is_replaced_while_it_pushes(training: Training) -> None:
+    training.machine.run(environment_script(INSTALL.name, {"RCLONE_CONFIG_STORE_TYPE": "none"}))
+    training.saves(1)
+    training.said("\nmodel saved.\n")
+    training.ended(0)
+    training.push()
+    until(training.log)
+    training.machine.run(training.secret)
+
+    assert training.machine.ended(job_name(RUN)).exit_code == 0
+    assert len(training.whole) == 2
+
+
+def test_what_cannot_be_held_is_not_taken_for_gone(training: Training) -> None:
+    """Else the machine would end itself with what was never pushed. No link leads to another file system."""
+    held = training.machine.workspace / ".fragua/held"
+    training.saves(1)
+    training.said("\nmodel saved.\n")
+    training.ended(0)
+    with TemporaryDirectory(dir="/dev/shm") as other:
+        held.symlink_to(other)
+        training.push()
+        until(lambda: "cross-device" in "".join(training.log()))
+        assert training.whole == []
+        held.unlink()
+
+    assert training.machine.ended(job_name(RUN)).exit_code == 0
+    assert len(training.whole) == 2
+
+
+def test_what_a_bucket_has_that_was_taken_away_does_not_count_as_pushed(training: Training) -> None:
+    training.push()
+    training.until(f"pushing to store:{training.bucket}/{RUN}")
+    training.machine.run(end_script(RUN))
+    assert training.machine.status(job_name(RUN)).state == "lost"
+
+    training.said("\nmodel saved.\n")
+    training.ended(0)
+    training.push()
+    assert training.machine.ended(job_name(RUN)).state == "done"
+    training.machine.run(end_script(RUN))
+    assert training.machine.status(job_name(RUN)).state == "lost"
+
+
 def test_a_list_that_names_files_beside_its_save_counts_for_nothing(tmp_path: Path) -> None:
     """Whoever can write into the bucket can write such a list."""
     digest = sha256(b"").hexdigest()
     part = tmp_path / "part-1"
     part.mkdir()
     for number, name in enumerate(
-        ("../x", "/x", "cat-2", "cat-3/../x", "cat-4/x/../../y", "", "cat-6/deep er/x")
+        ("../x", "/x", "cat-2", "cat-3/../x", "cat-4/x", "", "cat-6\0", f"cat-7{'y' * 300}")
     ):
         (part / f"cat-{number}.sha256").write_text(f"{digest}  {name}\n")
-    (part / "cat-7.sha256").write_text("")
+    (part / "cat-8.sha256").write_text("")
+    for number, name in enumerate(("", "/x/../../y", "/x\0", f"/{'y' * 300}", "/deep er/x")):
+        (part / f"cat-{number}-state.sha256").write_text(f"{digest}  cat-{number}-state{name}\n")
 
     assert lists(tmp_path) == {
         "part-1/cat-2": {"cat-2": digest},
-        "part-1/cat-6": {"cat-6/deep er/x": digest},
+        "part-1/cat-4-state": {"cat-4-state/deep er/x": digest},
     }
 
 
