@@ -176,10 +176,16 @@ class Watching:
                 follower = self._run.go_on(shell, int(self._found["instance"]), _FIRST_STEP)
             while True:
                 job = self._follow(shell, follower)
-                if job.state != "lost" or self._run.complete:
+                if self._run.complete:
                     break
-                voice.line("the machine was restarted: going on with the training")
-                self._recorder.event("the machine was restarted")
+                if job.state == "lost":
+                    voice.line("the machine was restarted: going on with the training")
+                    self._recorder.event("the machine was restarted")
+                elif job.state == "failed" and (smaller := self._run.smaller):
+                    voice.line(smaller)
+                    self._recorder.event(smaller)
+                else:
+                    break
                 follower = self._run.go_on(shell, int(self._found["instance"]), _FIRST_STEP)
             self._look_around(shell, follower)
             if not self._run.complete:

@@ -25,14 +25,14 @@ from components.kohya.ledger import (
     next_part,
     observed,
 )
-from components.kohya.push import job_name, push
+from components.kohya.push import end_script, job_name, push
 from components.kohya.resume import described
 from components.kohya.training import Follower, first_step, name_of, prepare, start, stop
 from components.record.checkpoint import CheckpointDamaged, read_metadata
 from components.remote import bucket
 from components.remote.collect import collect
 from components.remote.job import WORKSPACE, Job, start_script
-from components.remote.jobs import state, tail
+from components.remote.jobs import state
 from components.remote.manifest import scan, sha256
 from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import fetch, send, send_file
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 LOG: Final = "training.log"
 
 _STATES_KEPT: Final = 2
+_END: Final = 100_000
+"""Letters of a log, in which the trainer says why it ended."""
 
 
 def begin(props: dict[str, Any]) -> int:
@@ -62,7 +64,8 @@ def begin(props: dict[str, Any]) -> int:
         run, machine = Run(launch, Path(props["home"]), shell), int(props["machine"])
         _take_pushed(run, machine)
         if run.complete:
-            say(f"{launch.run} is complete in {props['home']}; to train it again, move that folder away")
+            folders = f"that folder{' and that in the bucket' if launch.bucket else ''}"
+            say(f"{launch.run} is complete in {props['home']}; to train it again, move {folders} away")
         else:
             follower = run.go_on(shell, machine, props["limit"])
             progress = run.overall(follower.progress)
@@ -83,14 +86,17 @@ def end(props: dict[str, Any]) -> None:
 
 
 def change_bucket(props: dict[str, Any]) -> None:
-    """Have the machine of a resource push to another bucket from now on, if its run goes on there.
+    """Have the machine of a resource push to another bucket or none from now on, if its run goes on there.
 
     Raises:
         RemoteError: it is not reached.
     """
     with connect(Login.of(props["login"]), PATIENCE) as shell:
-        run = Run(Launch.model_validate_json(props["launch"]), Path(props["home"]), shell)
-        if run.ledger.parts and run.ledger.parts[-1].machine == int(props["machine"]):
+        launch = Launch.model_validate_json(props["launch"])
+        run = Run(launch, Path(props["home"]), shell)
+        if not launch.bucket:
+            shell.run("pushing no more", end_script(launch.run))
+        elif run.ledger.parts and run.ledger.parts[-1].machine == int(props["machine"]):
             run.push(shell)
 
 
@@ -143,7 +149,7 @@ class Run(Books):
             return self._first_step(shell, limit)
         point = next_part(self.ledger)  # for all variants: that the VRAM is too small is no fault of a state
         begins = {"done": point.done, "state": point.state, "weights": point.weights}
-        fitted = max((part.variant for part in self.ledger.parts if part.ended != "failed"), default=0)
+        fitted = self._fitted(machine)
         for number, variant in enumerate(self._launch.variants):
             if number < fitted:
                 continue
@@ -157,12 +163,31 @@ class Run(Books):
             try:
                 return self._first_step(shell, limit)
             except TrainingFailed:
-                log = tail(shell, state(shell, self.job))
-                smaller = any(each.automatic == "smaller-memory-plan" for each in diagnose(log))
-                if not smaller or number + 1 == len(self._launch.variants):
+                if not self.smaller:
                     raise
-                say(f"the VRAM is not enough: trying {self._launch.variants[number + 1].why}")
+                say(self.smaller)
         raise AssertionError
+
+    @property
+    def smaller(self) -> str:
+        """Say what is tried next, where the last part ran out of VRAM and the job allows less; else empty."""
+        last = self.ledger.parts[-1]
+        left = self._launch.variants[last.variant + 1 :]
+        return f"the VRAM is not enough: trying {left[0].why}" if left and self._ran_out(last) else ""
+
+    def _fitted(self, machine: int) -> int:
+        """Return the first variant that is not known to be too large for `machine`, or the smallest."""
+        parts = self.ledger.parts
+        trained = [part.variant for part in parts if part.ended != "failed"]
+        failed = [part for part in parts if part.ended == "failed" and part.machine == machine]
+        fits = [*trained, *(part.variant + 1 for part in failed if self._ran_out(part))]
+        return min(max(fits, default=0), len(self._launch.variants) - 1)
+
+    def _ran_out(self, part: Part) -> bool:
+        """Tell whether a part ended because the VRAM was too small, by its log at home."""
+        log = self._home / part.folder / LOG
+        text = log.read_text(encoding="utf-8", errors="replace")[-_END:] if log.exists() else ""
+        return any(each.automatic == "smaller-memory-plan" for each in diagnose(text))
 
     def carry(
         self, shell: Shell, follower: Follower, tell: Callable[[str, int, int, float], None]

@@ -4,14 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from trainings import FAST, LIMIT, PER_EPOCH, SLOW, Home, Node, follow, watched
+from trainings import ALL, FAST, LIMIT, PER_EPOCH, SLOW, Home, Node, follow, watched
 
+from cli import watch as watching
+from cli.bids import Bids
+from cli.console import Voice
 from components.errors import TrainingFailed
 from components.kohya.ledger import next_part
 from components.kohya.run import begin, end
 from components.kohya.training import stop
 from components.remote.job import Job, start_script
 from components.remote.jobs import state
+from components.vast.outputs import outputs
+from toolchain.bootstrap import ROOT
 
 MakeHome = Callable[..., Home]
 
@@ -41,6 +46,37 @@ def test_too_little_vram_is_answered_by_the_smaller_plan_where_the_job_allows_it
     assert second.steps >= PER_EPOCH
     assert run.complete
     assert sum("trying batch size 1" in line or "batch size 1, 2" in line for line in home.said) == 1
+
+
+def test_vram_that_turns_out_to_be_too_little_later_is_answered_likewise(
+    node: Node, make_home: MakeHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ran out of memory on a machine is too large for it: the same again would be for nothing."""
+    monkeypatch.setattr(watching, "_POLL", 0.02)
+    home = make_home(training={"on_oom": "smaller"})
+    node.facts(memory_mib=10_000, faults=["large_images"])
+    props = {**outputs(node.machine), "url": node.cloud.url}
+    found = {
+        "instance": node.id,
+        "gpu": "1x RTX 4090",
+        "pricePerHour": 0.4,
+        "interruptible": False,
+        "url": node.cloud.url,
+        "props": props,
+        "login": home.props(node)["login"],
+        "launch": home.launch.model_dump_json(),
+        "checkpoints": str(home.folder),
+    }
+    follower = watching.Watching(ROOT, found, Voice(), Bids(None))  # type: ignore[arg-type] - it has no bid
+    checkpoints = follower.to_the_end()
+
+    assert [path.name for path in checkpoints] == ALL
+    first, second = home.ledger.parts
+    assert (first.ended, second.ended) == ("failed", "done")
+    assert first.steps > PER_EPOCH
+    assert (second.done, second.state) == (1, "part-1/cat-000001-state")
+    assert (first.variant, second.variant) == (0, 1)
+    assert "the VRAM is not enough: trying" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ class Node:
 
     def __init__(self, cloud: Cloud, machine: Machine) -> None:
         self.cloud, self.id, self.login = cloud, machine.instance.id, machine.login
+        self.machine = machine
 
     @contextmanager
     def shell(self) -> Iterator[Shell]:

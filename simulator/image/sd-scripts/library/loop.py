@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from library.validation import Validation
 
 _NAN_FROM_STEP = 10  # of the fault `nan_loss`
+_LARGE_FROM_STEP = 14  # of the fault `large_images`: half as many pixels again
 
 
 class Saver(Protocol):
@@ -123,7 +124,10 @@ class Loop:
     ) -> None:
         args, processes = self.args, self.prepared.processes
         pixels = size[0] * size[1]
-        memory.require(self.keeps.peak(count, pixels, first=self.step == 0), processes, 98)
+        most = (
+            pixels * 1.5 if self.step >= _LARGE_FROM_STEP and "large_images" in machine().faults else pixels
+        )
+        memory.require(self.keeps.peak(count, most, first=self.step == 0), processes, 98)
         seconds = speed.step(
             args, count, pixels, full=self.full, trains_text=self.trains_text, processes=processes
         )

@@ -56,7 +56,7 @@ class Demand(NamedTuple):
     fixed: float
     per_image: float
 
-    def peak(self, batch: int, pixels: int, *, first: bool) -> float:
+    def peak(self, batch: int, pixels: float, *, first: bool) -> float:
         """Return the most that a step over `batch` images needs; the first has no optimizer states yet."""
         activations = self.fixed + self.per_image * batch * pixels / 1024**2
         return self.weights + self.gradients + activations + (0 if first else self.states)

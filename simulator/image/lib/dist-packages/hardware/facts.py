@@ -33,7 +33,7 @@ class Machine(NamedTuple):
         web: folder that stands for the internet, `<host>/<path>`; None for none.
         wheels: folder with the packages that can really be installed; None for none.
         debian: the packages of Debian's that can: by name, their program here, and where it is to be found.
-        faults: what is broken: `disk_full`, `hub_429`, `nan_loss`.
+        faults: what is broken: `disk_full`, `hub_429`, `large_images`, `nan_loss`.
     """
 
     gpus: tuple[Gpu, ...]
