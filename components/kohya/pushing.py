@@ -10,6 +10,7 @@ when the trainer has and everything is pushed: with 0 where the training succeed
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -171,6 +172,18 @@ def let_go(copy: Path) -> None:
     copy.unlink(missing_ok=True)
 
 
+def lost(job: Path) -> bool:
+    """Return whether a job was killed, as `components.remote.job` tells it: its processes hold its lock."""
+    if not (job / "digest").exists():
+        return False
+    with (job / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return not (job / "exit").exists()
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     found = sha256()
@@ -187,11 +200,12 @@ def say(text: str) -> None:
 
 def main(run: str, part: str, target: str) -> int:
     """Push until the trainer of `part` has ended and everything is in the bucket; return the exit code."""
-    pusher, begun, exit_file = Pusher(run, target), False, _JOBS / f"train-{run}-{part}" / "exit"
+    pusher, begun, job = Pusher(run, target), False, _JOBS / f"train-{run}-{part}"
     pause = _POLL
     pusher.let_go()
     while True:
-        code = exit_file.read_text().strip() if exit_file.exists() else ""
+        exit_file = job / "exit"
+        code = exit_file.read_text().strip() if exit_file.exists() else "lost" if lost(job) else ""
         try:
             if not begun:
                 pusher.keep(part)

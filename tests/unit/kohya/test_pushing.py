@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from job_machine import Machine, until
+from job_machine import WAIT, Machine, until
 
 from components.kohya.push import INSTALL, end_script, job_name, push
 from components.remote.bucket import lists
-from components.remote.job import Job
+from components.remote.job import Job, stop_script
 from components.remote.store import environment_script
 
 RUN = "cat-12ab34cd"
@@ -191,6 +191,23 @@ def test_a_key_that_was_revoked_is_replaced_while_it_pushes(training: Training) 
 
     assert training.machine.ended(job_name(RUN)).exit_code == 0
     assert len(training.whole) == 2
+
+
+def test_what_a_training_saved_until_it_was_stopped_is_pushed(training: Training) -> None:
+    """As where a changed job takes its machine over."""
+    trainer = f"train-{RUN}-1"
+    training.machine.start(WAIT, trainer)
+    training.saves(1)
+    training.said("\nepoch 2/4\n")
+    training.push()
+    training.until("pushed part-1/cat-000001-state")
+    training.saves(2)
+    training.said("\nepoch 3/4\n")
+    assert training.machine.status(job_name(RUN)).state == "running"
+    training.machine.run(stop_script(trainer))
+
+    assert training.machine.ended(job_name(RUN)).exit_code == 2
+    assert len(training.whole) == 4
 
 
 def test_what_cannot_be_held_is_not_taken_for_gone(training: Training) -> None:
