@@ -62,9 +62,12 @@ def estimate(
     regularisation = _regularisation(
         [(image, subset.repeats) for subset in once if subset.is_reg for image in subset.images], train_images
     )
-    counts: Counter[Size] = Counter()
+    sizes: Counter[Size] = Counter()
     for image, repeats in (*training, *regularisation):
-        if place := buckets.place(image.size):
+        sizes[image.size] += repeats
+    counts: Counter[Size] = Counter()
+    for size, repeats in sizes.items():
+        if place := buckets.place(size):
             counts[place.bucket] += repeats
     batches = sum(math.ceil(count / batch_size) for count in counts.values())
     steps_per_epoch = math.ceil(batches / processes / accumulation)

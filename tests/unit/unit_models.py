@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from components.spec.gpus import VRAM, known, names
 from components.spec.node import Node
 from components.spec.train import TrainJob
 from components.vast.wire import Instance, Offer
+
+_ROOT = Path("images")
+_MOST = 5000
 
 
 def node(**changed: Any) -> Node:
@@ -44,14 +48,16 @@ def found(job: TrainJob, count: int = 20, size: tuple[int, int] = (1024, 1024)) 
     """Return the dataset of `job` as a folder of `count` images that nothing is wrong with."""
     if job.dataset.path is None:
         return Declared(job.dataset.subsets, free=False)
-    root = Path("images")
     captions = {name: getattr(job.dataset, name) for name in Captions.model_fields}
     repeats = job.dataset.repeats or 1
     subset = Subset.model_construct(**captions, folder=".", repeats=repeats, regularisation=False)
-    read = images.Subset(
-        root, repeats, images=tuple(images.Image(root / f"{number}.png", *size) for number in range(count))
-    )
-    return Declared((subset,), job.dataset.repeats is None, Report((read,), ()), root)
+    read = images.Subset(_ROOT, repeats, images=_pictures(size)[:count])
+    return Declared((subset,), job.dataset.repeats is None, Report((read,), ()), _ROOT)
+
+
+@cache
+def _pictures(size: tuple[int, int]) -> tuple[images.Image, ...]:
+    return tuple(images.Image(_ROOT / f"{number}.png", *size) for number in range(_MOST))
 
 
 def settings_of(job: TrainJob, count: int = 20) -> Settings:
