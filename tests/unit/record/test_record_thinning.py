@@ -13,6 +13,8 @@ from components.record.thinning import thin
 LOSSES = st.none() | st.floats(0, 1)
 STEPS = st.lists(st.integers(0, 500), max_size=300) | st.integers(0, 400).map(lambda count: [*range(count)])
 LIMIT = st.integers(8, 60)
+LONGEST = 20_000
+FLAT = [LossPoint.model_construct(step=step, loss=0.5, learning_rate=None) for step in range(LONGEST)]
 
 
 @st.composite
@@ -49,16 +51,12 @@ def test_growing_and_thinning_again_never_loses_an_extreme(pieces: list[list[Los
         assert any(point.loss is None for point in whole) == any(point.loss is None for point in kept)
 
 
-@given(st.integers(2001, 20_000), st.data())
+@given(st.integers(2001, LONGEST), st.data())
 def test_a_single_peak_anywhere_in_a_long_run_survives(count: int, data: st.DataObject) -> None:
     peak = data.draw(st.integers(0, count - 1))
     valley = data.draw(st.integers(0, count - 1).filter(lambda step: step != peak))
-    points = [
-        LossPoint.model_construct(
-            step=step, loss=1.0 if step == peak else 0.0 if step == valley else 0.5, learning_rate=None
-        )
-        for step in range(count)
-    ]
+    points = FLAT[:count]
+    points[peak], points[valley] = LossPoint(step=peak, loss=1), LossPoint(step=valley, loss=0)
     thinned = thin(points)
     assert {peak, valley} <= {point.step for point in thinned}
     assert len(thinned) <= 2000
