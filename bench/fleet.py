@@ -26,6 +26,8 @@ _ENDPOINTS: Final = {
     r"POST /api/v0/instances/\d+/ssh": "attach",
     r"DELETE /api/v0/instances.*": "destroy",
     r"\w+ /api/v0/ssh.*": "keys",
+    r"GET /api/v0/users/current": "user",
+    r"GET /api/v0/charges": "charges",
 }
 
 
