@@ -234,8 +234,8 @@ def brought(ledger: Ledger, index: int, name: str, files: dict[str, str]) -> Led
 
 
 def closed(ledger: Ledger, ended: Ended) -> Ledger:
-    """Return the ledger where the last part has ended so."""
-    return ledger.with_last(ended=ended)
+    """Return the ledger where the last part, if any was begun, has ended so."""
+    return ledger.with_last(ended=ended) if ledger.parts else ledger
 
 
 def epoch_of(ledger: Ledger, part: Part, name: str) -> int | None:

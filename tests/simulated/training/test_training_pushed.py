@@ -8,7 +8,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +22,9 @@ from trainings import ALL, FAST, LIMIT, PER_EPOCH, SLOW, Home, Node, assert_at_h
 from cli import watch as watching
 from cli.console import Voice
 from components.errors import BucketFailed
+from components.kohya import run as run_module
 from components.kohya.ledger import next_part
-from components.kohya.push import INSTALL, job_name
+from components.kohya.push import INSTALL, job_name, push
 from components.kohya.run import begin, change_bucket
 from components.kohya.training import prepare, stop
 from components.record import store as records
@@ -96,6 +97,12 @@ def server(cloud: Cloud, prepared: list[Node]) -> Iterator[Store]:
 def store(server: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The bucket, empty, as this computer's environment configures it."""
     server.rclone("delete", "store:checkpoints")
+
+    def often(*words: Any) -> Job:
+        job = push(*words)
+        return replace(job, script=job.script.replace("_POLL = 5.0", "_POLL = 0.3"))
+
+    monkeypatch.setattr(run_module, "push", often)
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     for name, value in server.secrets.items():
         monkeypatch.setenv(name, value)
@@ -255,6 +262,10 @@ def test_what_the_bucket_refuses_stops_no_training(
     change_bucket(elsewhere.props(node))
     last = f"store:checkpoints/elsewhere/{home.launch.run}/part-1/{ALL[-1]}.sha256"
     until(lambda: ALL[-1] in store.rclone("cat", last))
+
+    change_bucket(make_home().props(node))
+    with node.shell() as shell:
+        assert state(shell, job_name(home.launch.run)).state == "lost", "or it would count as pushed"
 
 
 def test_a_run_whose_bucket_cannot_be_read_is_not_trained_again_on_another_machine(

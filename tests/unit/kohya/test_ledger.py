@@ -252,6 +252,11 @@ def test_no_file_is_no_ledger(tmp_path: Path) -> None:
     assert read(tmp_path / "ledger.json") is None
 
 
+def test_a_run_that_never_began_cannot_have_ended() -> None:
+    """As where `watch` is refused by the machine on a computer that has no ledger yet."""
+    assert closed(ledger(), "failed") == ledger()
+
+
 def test_what_lies_in_the_bucket_counts_though_the_trainer_removed_it() -> None:
     """Names that no part of the run saves are nobody's."""
     run = ledger(FULL, 6, Part(index=1, done=0, machine=7, steps=20), Part(index=2, done=2, machine=8))
