@@ -108,6 +108,19 @@ def test_a_training_that_cannot_work_is_refused_with_line_field_and_remedy(
     assert str(caught.value).replace(str(Path.cwd()), "HERE").splitlines() == says
 
 
+def test_what_is_pushed_to_a_bucket_takes_room_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of 7 GB and a state of 15.4, which the trainer has removed already."""
+    monkeypatch.setenv("RCLONE_CONFIG_STORE_TYPE", "s3")
+    full = {"lora:\n  dim: 32\n": "", "  epochs: 10": "  epochs: 10\n  save_state: true"}
+    needs = []
+    for bucket in ({}, {"packages: []": "bucket: {remote: store, path: mine}"}):
+        with pytest.raises(SpecError, match=r"60 GB are less than the (\d+) GB") as caught:
+            prepared(full | bucket)
+        needs.append(int(str(caught.value).partition("than the ")[2].split()[0]))
+
+    assert needs[1] - needs[0] in (22, 23)
+
+
 def test_what_is_accepted_by_name_is_only_told() -> None:
     found = prepared(COSINE | {"packages: []": "consent: [interrupted-schedule]"})
 
