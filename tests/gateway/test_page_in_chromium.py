@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from gateway_server import TOKENS, Gateway, gateway
@@ -110,8 +111,15 @@ def newest(gateway: Gateway) -> dict:
     return gateway.client.get("/jobs").json()["jobs"][0]
 
 
-def test_progress_and_previews_show_and_then_the_image_and_what_it_cost(slow: Gateway, visit) -> None:
-    page = visit(slow)
+@pytest.fixture
+def unused(slow_comfy, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway that has made nothing, before a slow ComfyUI."""
+    with gateway(tmp_path, slow_comfy.url) as found:
+        yield found
+
+
+def test_progress_and_previews_show_and_then_the_image_and_what_it_cost(unused: Gateway, visit) -> None:
+    page = visit(unused)
     describe(page, "a fox in snow", steps=40)
     page.keyboard.press("Control+Enter")
     expect(page.locator("#step")).to_have_text(re.compile(r"^\d+ of 40$"))
