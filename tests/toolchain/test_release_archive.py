@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from toolchain.release import ReleaseError, download, unpack
 
-CONTENT = os.urandom(200_000)
+CONTENT = os.urandom(199_999) + b"!"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
