@@ -13,7 +13,7 @@ Floors, each importing only those above it in this list; pyproject.toml has them
 1. `vast.offers`, `vast.policy`, `vast.lease`, `remote.job`, `kohya.derive`, `kohya.refuse`, `kohya.plan`,
    `kohya.ledger`, `comfyui.plan`: pure functions from spec to plan, and from what happened to what is next.
 2. `vast.client`, `vast.lifecycle`, `remote.shell`, `remote.transfer`, `kohya.training`, `kohya.run`,
-   `comfyui.serving`: the edges, where bytes move. No Pulumi up to here.
+   `kohya.running`, `comfyui.serving`: the edges, where bytes move. No Pulumi up to here.
 3. `*.provider`: Pulumi dynamic providers, each method a few lines over floor 2. Their module paths and
    class names are part of every stack's state: never rename them without leaving the old name behind.
 4. `*.resource`: what a Pulumi program declares.

@@ -20,21 +20,21 @@ class TrainingRunProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Wait for the preparations, start the run or go on with it, and wait for its first step."""
-        from components.kohya.run import begin  # noqa: PLC0415 - a preview needs no SSH
+        from components.kohya.running import begin  # noqa: PLC0415 - a preview needs no SSH
 
         return CreateResult(props["run"], {**props, "steps": begin(props)})
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Take over a new address or bucket; the training itself is the same."""
         if _bucket(olds) != _bucket(news):
-            from components.kohya.run import change_bucket  # noqa: PLC0415 - a preview needs no SSH
+            from components.kohya.running import change_bucket  # noqa: PLC0415 - a preview needs no SSH
 
             change_bucket(news)
         return UpdateResult({**news, "steps": olds["steps"]})
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Stop the training where the machine can be reached; where not, nothing is left to stop."""
-        from components.kohya.run import end  # noqa: PLC0415 - a preview needs no SSH
+        from components.kohya.running import end  # noqa: PLC0415 - a preview needs no SSH
 
         end(props)
 

@@ -1,18 +1,16 @@
-"""A run over all its machines: begun, gone on with, and its saves carried home. Knows no Pulumi."""
+"""A run over all its machines: gone on with, and its saves carried home. Knows no Pulumi."""
 
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from components.errors import BucketFailed, FraguaError, RemoteError, TrainingFailed
+from components.errors import FraguaError, TrainingFailed
 from components.kohya.books import LEDGER, Books
 from components.kohya.diagnosis import diagnose
-from components.kohya.launch import Launch
 from components.kohya.ledger import (
     Ledger,
     Part,
@@ -25,22 +23,22 @@ from components.kohya.ledger import (
     next_part,
     observed,
 )
-from components.kohya.push import end_script, job_name, push
+from components.kohya.push import push
 from components.kohya.resume import described
-from components.kohya.training import Follower, first_step, name_of, prepare, start, stop
+from components.kohya.training import Follower, first_step, name_of, start
 from components.record.checkpoint import CheckpointDamaged, read_metadata
 from components.remote import bucket
 from components.remote.collect import collect
-from components.remote.job import WORKSPACE, Job, start_script
+from components.remote.job import WORKSPACE, start_script
 from components.remote.jobs import state
 from components.remote.manifest import scan, sha256
-from components.remote.shell import PATIENCE, Login, connect
 from components.remote.transfer import fetch, send, send_file
 from components.say import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from components.kohya.launch import Launch
     from components.kohya.progress import Progress
     from components.remote.shell import Shell
 
@@ -49,72 +47,6 @@ LOG: Final = "training.log"
 _STATES_KEPT: Final = 2
 _END: Final = 100_000
 """Letters of a log, in which the trainer says why it ended."""
-
-
-def begin(props: dict[str, Any]) -> int:
-    """Wait for the preparations, start or go on with the run of a resource, and wait for its first step.
-
-    Returns:
-        The steps of the whole run.
-    """
-    launch = Launch.model_validate_json(props["launch"])
-    with connect(Login.of(props["login"]), PATIENCE) as shell:
-        jobs = [Job(name, script) for name, script in props["preparations"].items()]
-        prepare(shell, jobs, props["limit"], say)
-        run, machine = Run(launch, Path(props["home"]), shell), int(props["machine"])
-        _take_pushed(run, machine)
-        if run.complete:
-            folders = f"that folder{' and that in the bucket' if launch.bucket else ''}"
-            say(f"{launch.run} is complete in {props['home']}; to train it again, move {folders} away")
-        else:
-            follower = run.go_on(shell, machine, props["limit"])
-            progress = run.overall(follower.progress)
-            dollars = progress.seconds_left / 3600 * props["price"]
-            rate = f"{progress.seconds_per_step:.2f} s a step, about ${dollars:.2f} to the end"
-            say(f"training {launch.run}: {progress}, {rate}")
-            if launch.bucket:
-                say(f"bucket: {state(shell, job_name(launch.run)).tail}")
-        return run.ledger.epochs * run.ledger.steps_per_epoch
-
-
-def end(props: dict[str, Any]) -> None:
-    """Stop the training of a resource where its machine can be reached; where not, nothing is left."""
-    # stacks of 1/6 have one job of another name
-    jobs = name_of(props["run"], "*") if "launch" in props else "training"
-    with suppress(RemoteError), connect(Login.of(props["login"])) as shell:
-        stop(shell, jobs)
-
-
-def change_bucket(props: dict[str, Any]) -> None:
-    """Have the machine of a resource push to another bucket or none from now on, if its run goes on there.
-
-    Raises:
-        RemoteError: it is not reached.
-    """
-    with connect(Login.of(props["login"]), PATIENCE) as shell:
-        launch = Launch.model_validate_json(props["launch"])
-        run = Run(launch, Path(props["home"]), shell)
-        if not launch.bucket:
-            shell.run("pushing no more", end_script(launch.run))
-        elif run.ledger.parts and run.ledger.parts[-1].machine == int(props["machine"]):
-            run.push(shell)
-
-
-def _take_pushed(run: Run, machine: int) -> None:
-    """Bring home what other machines than `machine` pushed.
-
-    Raises:
-        BucketFailed: it cannot be read, though something of the run may be there.
-    """
-    if run.ledger.parts and run.ledger.parts[-1].machine == machine:
-        return
-    try:
-        for path in run.take(_silent):
-            say(f"brought home {path.name} from the bucket")
-    except BucketFailed as error:
-        if run.ledger.parts:
-            raise
-        say(f"{error}; the training begins all the same")
 
 
 class Run(Books):
@@ -224,7 +156,7 @@ class Run(Books):
         with TemporaryDirectory() as temporary:
             folder = Path(temporary)
             which = [f"/{LEDGER}", f"/part-*/{LOG}", "/part-*/*.sha256"]
-            bucket.take(source, folder, which, partial(_silent, ""))
+            bucket.take(source, folder, which, partial(silent, ""))
             if (folder / LEDGER).exists():
                 self.adopt((folder / LEDGER).read_text(encoding="utf-8"), f"{source}/{LEDGER}")
             if not self.ledger.parts:
@@ -307,7 +239,7 @@ class Run(Books):
         if job.state != "absent":
             follower = self.follower()
             follower.look(shell)
-            self.carry(shell, follower, _silent)
+            self.carry(shell, follower, silent)
         self.keep(closed(self.ledger, "failed" if job.state == "failed" else "preempted"), shell)
         return False
 
@@ -410,5 +342,5 @@ def _check(folder: Path, hashes: dict[str, str]) -> None:
         raise
 
 
-def _silent(_name: str, _done: int, _total: int, _rate: float) -> None:
+def silent(_name: str, _done: int, _total: int, _rate: float) -> None:
     """Tell nothing."""

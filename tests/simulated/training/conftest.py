@@ -11,7 +11,7 @@ from rented import Run as Acquiring
 from trainings import Home, Node, job
 
 from cli import scenes
-from components.kohya import run, training
+from components.kohya import run, running, training
 from components.kohya.plan import DATASET
 from components.kohya.training import prepare
 from components.remote.manifest import scan
@@ -77,7 +77,8 @@ def node(nodes: list[Node]) -> Node:
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a person is told while a run goes on."""
     lines: list[str] = []
-    monkeypatch.setattr(run, "say", lines.append)
+    for module in (run, running):
+        monkeypatch.setattr(module, "say", lines.append)
     return lines
 
 

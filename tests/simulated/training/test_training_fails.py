@@ -11,7 +11,7 @@ from cli.bids import Bids
 from cli.console import Voice
 from components.errors import TrainingFailed
 from components.kohya.ledger import next_part
-from components.kohya.run import begin, end
+from components.kohya.running import begin, end
 from components.kohya.training import stop
 from components.remote.job import Job, start_script
 from components.remote.jobs import state

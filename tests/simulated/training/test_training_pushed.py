@@ -25,7 +25,7 @@ from components.errors import BucketFailed
 from components.kohya import run as run_module
 from components.kohya.ledger import next_part
 from components.kohya.push import INSTALL, job_name, push
-from components.kohya.run import begin, change_bucket
+from components.kohya.running import begin, change_bucket
 from components.kohya.training import prepare, stop
 from components.record import store as records
 from components.remote.job import Job, start_script
